@@ -1,0 +1,500 @@
+"""The command line: fit, predict, evaluate, score and sample on files, and the demonstration.
+
+Everything heavy is imported inside the commands, so that `--help` answers at once.
+"""
+
+import functools
+import hashlib
+import importlib.metadata
+import importlib.util
+import io
+import json
+import shutil
+import time
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, NoReturn, ParamSpec
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from fewlabels.errors import DivergenceError, InputError
+from fewlabels.files import claimed_folder, read_run, read_utf8, write_atomically
+
+__all__ = ["app", "main"]
+
+_P = ParamSpec("_P")
+_MODEL, _SUMMARY, _CHECKPOINT = "model.safetensors", "summary.json", "checkpoint"
+
+app = typer.Typer(
+    help="Better models from few labels and many unlabelled examples.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Method(str, Enum):
+    """The training methods that `fit` offers."""
+
+    joint = "joint"
+    pretrain = "pretrain"
+    supervised = "supervised"
+    persistent_cd = "persistent_cd"
+
+
+ModelArgument = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="The folder that `fit` wrote, or the model in it.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _exit_codes(command: Callable[_P, None]) -> Callable[_P, None]:
+    """End a command on bad input (code 2), divergence (1) or Ctrl-C (130) with one line on standard error."""
+
+    @functools.wraps(command)
+    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except InputError as error:
+            _stop(f"error: {error}", 2)
+        except DivergenceError as error:
+            _stop(f"diverged: {error}", 1)
+        except KeyboardInterrupt:
+            _stop("interrupted: nothing was written", 130)
+
+    return wrapped
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    typer.echo(" ".join(message.split()), err=True)
+    raise typer.Exit(code)
+
+
+@app.command()
+@_exit_codes
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("demo"),
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds.")] = 5,
+) -> None:
+    """Compare supervised, pre-trained and joint models on handwritten digits and Cantonese speech."""
+    from fewlabels.demo import run_demo
+
+    run_demo(out, seeds)
+
+
+@app.command()
+@_exit_codes
+def fit(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Table, folder of class folders, .npz, or CoNLL file.")],
+    out: Annotated[Path, typer.Option(help="Folder for the model; the same command resumes in it.")],
+    unlabelled: Annotated[Path | None, typer.Option(help="More data, without labels.")] = None,
+    label: Annotated[str | None, typer.Option(help="Column of the labels of a table; empty cells: unlabelled.")] = None,
+    method: Annotated[Method, typer.Option(help="How to learn from the unlabelled data.")] = Method.joint,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a model on DATA, of which a part is labelled, and save it in a folder."""
+    name = _kind_of(data)
+    training = _KINDS[name].training(data, unlabelled, label)
+    run = {
+        "kind": name,
+        "data": str(data.resolve()),
+        "unlabelled": None if unlabelled is None else str(unlabelled.resolve()),
+        "label": label,
+        "columns": training.columns,
+        "method": method.value,
+        "seed": seed,
+        "version": importlib.metadata.version("fewlabels"),
+        "data_sha256": _digest(training),
+    }
+    with claimed_folder(out, run) as resumed:
+        if not (resumed and (out / _SUMMARY).exists()):
+            _train_or_pause(training, run, out, verbose=not as_json)
+    summary = json.loads(read_utf8(out / _SUMMARY))
+    if as_json:
+        typer.echo(json.dumps(summary, ensure_ascii=False))
+    else:
+        _show(["", "fitted"], [[key.replace("_", " "), str(value)] for key, value in summary.items()])
+
+
+@app.command()
+@_exit_codes
+def predict(
+    model: ModelArgument,
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="Data like those of `fit`, or sentences in a .txt file.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="File for the result; default: standard output.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Predict a label for each row of DATA, with its probability (CSV), or for each token (CoNLL)."""
+    fitted, given = _open(model, data, labelled=False)
+    records = fitted.kind.predictions(fitted.estimator, given)
+    text = json.dumps({"predictions": records}, ensure_ascii=False) + "\n" if as_json else fitted.kind.text(records)
+    if out is None:
+        typer.echo(text, nl=False)
+    elif out.resolve() == data.resolve():
+        raise InputError(f"{out}: expected another file than DATA, which would be overwritten: choose another --out")
+    else:
+        write_atomically(out, text.encode())
+
+
+@app.command()
+@_exit_codes
+def evaluate(
+    model: ModelArgument,
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Labelled data like those of `fit`.")],
+    label: Annotated[str | None, typer.Option(help="Column of the labels, if not that of `fit`.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare predictions with the labels of DATA; rows without a label are left out."""
+    fitted, given = _open(model, data, labelled=True, label=label)
+    known = {str(name): _plain(name) for name in fitted.estimator.classes_}
+    truth, predicted = fitted.kind.pairs(fitted.estimator, given)
+    if not truth:
+        raise InputError(f"{data}: expected labels to compare with, came none")
+    result = _errors([known.get(str(name), name) for name in truth], [_plain(name) for name in predicted])
+    if as_json:
+        typer.echo(json.dumps(result, ensure_ascii=False))
+        return
+    rows = [
+        [name, str(one["examples"]), str(one["errors"]), f"{one['error']:.2%}"]
+        for name, one in result["classes"].items()
+    ]
+    _show(["class", "examples", "errors", "error"], rows)
+    typer.echo(f"error {result['error']:.2%}, accuracy {result['accuracy']:.2%} of {result['examples']} examples")
+
+
+@app.command()
+@_exit_codes
+def score(
+    model: ModelArgument,
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Data like those of `fit`.")],
+) -> None:
+    """Print u(x), an unnormalised log density, for each row of DATA (CSV): compare rows, never models."""
+    from fewlabels.data.tables import to_csv
+
+    fitted, given = _open(model, data, labelled=False)
+    scores = fitted.estimator.score_samples(given.x)
+    typer.echo(to_csv([{"row": name, "u": float(u)} for name, u in zip(given.names, scores, strict=True)]), nl=False)
+    typer.echo("u(x) is an unnormalised log density: compare it between rows, not between models", err=True)
+
+
+@app.command()
+@_exit_codes
+def sample(
+    model: ModelArgument,
+    out: Annotated[Path, typer.Option(help="File: .csv for a table, .npz for images, .txt for sentences.")],
+    n: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 16,
+) -> None:
+    """Draw new rows, images (with a picture of them, if matplotlib is there) or sentences from the model."""
+    fitted = _load(model)
+    if out.suffix.lower() != fitted.kind.suffix:
+        raise InputError(f"{out}: expected a name that ends in {fitted.kind.suffix} for samples of this model")
+    for path, content in fitted.kind.samples(fitted.estimator.sample(n), out, fitted.run).items():
+        write_atomically(path, content)
+
+
+class _Data(NamedTuple):
+    """What a command reads: inputs, labels (where there are any), the names of the rows and of the features."""
+
+    x: Any
+    y: Any
+    names: list[str]
+    columns: list[str] | None
+
+
+class _Kind(NamedTuple):
+    """How one kind of data is read and written."""
+
+    training: Callable[[Path, Path | None, str | None], _Data]
+    inputs: Callable[[Path, dict[str, Any], bool], _Data]
+    predictions: Callable[[Any, _Data], list[dict[str, Any]]]
+    text: Callable[[list[dict[str, Any]]], str]
+    pairs: Callable[[Any, _Data], tuple[list[Any], list[Any]]]
+    samples: Callable[[Any, Path, dict[str, Any]], dict[Path, bytes]]
+    suffix: str
+
+
+class _Fitted(NamedTuple):
+    """A model with the settings of its run."""
+
+    estimator: Any
+    run: dict[str, Any]
+    kind: _Kind
+
+
+def _kind_of(path: Path) -> str:
+    """Tell the kind of data from the name of a path, which must exist."""
+    if not path.exists():
+        raise InputError(f"{path}: expected data, came a path that does not exist")
+    if path.is_dir():
+        return "images"
+    if path.suffix.lower() not in _KIND_OF_SUFFIX:
+        raise InputError(f"{path}: expected a folder of images or a file named {', '.join(_KIND_OF_SUFFIX)}")
+    return _KIND_OF_SUFFIX[path.suffix.lower()]
+
+
+def _model_file(model: Path) -> Path:
+    if not model.exists():
+        raise InputError(f"{model}: expected the folder that `fewlabels fit` wrote, came a path that does not exist")
+    if model.is_dir() and not (model / _MODEL).exists():
+        raise InputError(f"{model}: expected a model in this folder, came none: run `fewlabels fit` to the end first")
+    return model / _MODEL if model.is_dir() else model
+
+
+def _read_settings(file: Path) -> dict[str, Any]:
+    run = read_run(file.parent)
+    if run.get("kind") not in _KINDS:
+        raise InputError(f"{file.parent}: expected the run of `fewlabels fit`, came another: give the folder it wrote")
+    return run
+
+
+def _load(model: Path) -> _Fitted:
+    file = _model_file(model)
+    run = _read_settings(file)
+    from fewlabels import load
+
+    return _Fitted(load(file), run, _KINDS[run["kind"]])
+
+
+def _open(model: Path, data: Path, labelled: bool, label: str | None = None) -> tuple[_Fitted, _Data]:
+    """Read the data, which must be of the kind the model was trained with, then the model."""
+    run = _read_settings(_model_file(model))
+    name = _kind_of(data)
+    if name != run["kind"]:
+        raise InputError(f"{data}: expected {run['kind']} data, as the model was trained with, came {name} data")
+    if label is not None:
+        _refuse_label(data, label, name)
+        run["label"] = label
+    given = _KINDS[name].inputs(data, run, labelled)
+    return _load(model), given
+
+
+def _refuse_label(data: Path, label: str | None, name: str) -> None:
+    if label is not None and name != "table":
+        raise InputError(f"{data}: expected --label with a table only, came --label {label} with {name} data")
+
+
+def _train_or_pause(training: _Data, run: dict[str, Any], out: Path, verbose: bool) -> None:
+    """Train; upon Ctrl-C, say what was kept."""
+    try:
+        _train(training, run, out, verbose)
+    except KeyboardInterrupt:
+        if (out / _CHECKPOINT).exists():
+            _stop(f"interrupted: the state is saved in {out / _CHECKPOINT}; the same command resumes from it", 130)
+        _stop("interrupted before any state was saved: the same command starts again", 130)
+
+
+def _train(training: _Data, run: dict[str, Any], out: Path, verbose: bool) -> None:
+    """Fit a model, save it with a summary, and remove the state that was kept for resuming."""
+    from fewlabels import SemiSupervisedClassifier, SemiSupervisedTagger
+
+    estimator_class = SemiSupervisedTagger if run["kind"] == "sequences" else SemiSupervisedClassifier
+    checkpoint = out / _CHECKPOINT
+    estimator = estimator_class(run["method"], random_state=run["seed"], verbose=verbose, checkpoint=checkpoint)
+    start = time.perf_counter()
+    estimator.fit(training.x, training.y)
+    seconds = time.perf_counter() - start
+    estimator.save(out / _MODEL)
+    labelled = sum(label is not None and label != -1 for label in training.y)
+    summary = {
+        "method": run["method"],
+        "labelled": labelled,
+        "unlabelled": len(training.y) - labelled,
+        "classes": [_plain(name) for name in estimator.classes_],
+        "choice": estimator.choice_,
+        "seconds": round(seconds, 1),
+        "model": str(out / _MODEL),
+    }
+    write_atomically(out / _SUMMARY, json.dumps(summary, ensure_ascii=False).encode())
+    shutil.rmtree(checkpoint, ignore_errors=True)
+
+
+def _digest(data: _Data) -> str:
+    """Return a hash of the inputs and labels, by which a run knows its data again."""
+    import numpy as np
+
+    digest = hashlib.sha256(repr(list(data.y)).encode())
+    digest.update(data.x.tobytes() if isinstance(data.x, np.ndarray) else repr(data.x).encode())
+    return digest.hexdigest()
+
+
+def _errors(truth: list[Any], predicted: list[Any]) -> dict[str, Any]:
+    """Count errors, in all and by true class."""
+    wrong = [one != other for one, other in zip(truth, predicted, strict=True)]
+    classes = {}
+    for name in sorted(set(truth), key=str):
+        own = [error for error, label in zip(wrong, truth, strict=True) if label == name]
+        classes[str(name)] = {"examples": len(own), "errors": sum(own), "error": sum(own) / len(own)}
+    error = sum(wrong) / len(wrong)
+    return {"error": error, "accuracy": 1 - error, "examples": len(wrong), "classes": classes}
+
+
+def _plain(value: Any) -> Any:
+    """Return a label as a plain Python value, where it is a scalar of numpy."""
+    import numpy as np
+
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _show(headings: list[str], rows: list[list[str]]) -> None:
+    table = Table(*headings)
+    for row in rows:
+        table.add_row(*row)
+    Console(markup=False, highlight=False).print(table)
+
+
+def _table_training(data: Path, unlabelled: Path | None, label: str | None) -> _Data:
+    import numpy as np
+
+    from fewlabels.data.tables import read_table, read_table_like
+
+    if label is None:
+        raise InputError(f"{data}: expected the column of the labels, came none: add --label COLUMN")
+    x, y, columns = read_table(data, label)
+    assert y is not None
+    if unlabelled is not None:
+        more = read_table_like(unlabelled, columns, label).x
+        x, y = np.concatenate([x, more]), np.concatenate([y, np.full(len(more), -1, dtype=object)])
+    return _Data(x, y, _numbers(x), columns)
+
+
+def _table_inputs(data: Path, run: dict[str, Any], labelled: bool) -> _Data:
+    from fewlabels.data.tables import read_table_like
+
+    table = read_table_like(data, run["columns"], run["label"])
+    if labelled and table.y is None:
+        raise InputError(f"{data}: expected the column {run['label']!r} of the labels, came none: add --label COLUMN")
+    return _Data(table.x, table.y, _numbers(table.x), table.columns)
+
+
+def _table_samples(x: Any, out: Path, run: dict[str, Any]) -> dict[Path, bytes]:
+    from fewlabels.data.tables import to_csv
+
+    return {out: to_csv([dict(zip(run["columns"], row.tolist(), strict=True)) for row in x]).encode()}
+
+
+def _image_training(data: Path, unlabelled: Path | None, label: str | None) -> _Data:
+    from fewlabels.data.images import read_images
+
+    _refuse_label(data, label, "images")
+    return _Data(*read_images(data, unlabelled), columns=None)
+
+
+def _image_inputs(data: Path, run: dict[str, Any], labelled: bool) -> _Data:
+    from fewlabels.data.images import read_images
+
+    return _Data(*read_images(data), columns=None)
+
+
+def _image_samples(x: Any, out: Path, run: dict[str, Any]) -> dict[Path, bytes]:
+    import numpy as np
+
+    from fewlabels.data.images import contact_sheet
+
+    stream = io.BytesIO()
+    np.savez_compressed(stream, x=x)
+    sheet = {out.with_suffix(".png"): contact_sheet(x)} if importlib.util.find_spec("matplotlib") else {}
+    return {out: stream.getvalue(), **sheet}
+
+
+def _row_predictions(estimator: Any, data: _Data) -> list[dict[str, Any]]:
+    labels = [_plain(label) for label in estimator.predict(data.x)]
+    highest = estimator.predict_proba(data.x).max(axis=1).tolist()
+    return [
+        {"row": name, "prediction": label, "probability": probability}
+        for name, label, probability in zip(data.names, labels, highest, strict=True)
+    ]
+
+
+def _row_text(records: list[dict[str, Any]]) -> str:
+    from fewlabels.data.tables import to_csv
+
+    return to_csv(records)
+
+
+def _row_pairs(estimator: Any, data: _Data) -> tuple[list[Any], list[Any]]:
+    labelled = data.y != -1
+    return (data.y[labelled].tolist(), list(estimator.predict(data.x[labelled]))) if labelled.any() else ([], [])
+
+
+def _sequence_training(data: Path, unlabelled: Path | None, label: str | None) -> _Data:
+    from fewlabels.data.sequences import read_sentences
+
+    _refuse_label(data, label, "sequences")
+    tokens, tags = read_sentences(data)
+    more = [] if unlabelled is None else _untagged(unlabelled)
+    return _Data(tokens + more, [*tags, *[None] * len(more)], _numbers(tokens + more), None)
+
+
+def _sequence_inputs(data: Path, run: dict[str, Any], labelled: bool) -> _Data:
+    from fewlabels.data.sequences import read_sentences
+
+    tokens, tags = read_sentences(data) if labelled else (_untagged(data), None)
+    return _Data(tokens, tags, _numbers(tokens), None)
+
+
+def _untagged(path: Path) -> list[list[str]]:
+    """Read sentences without tags: plain text if the file is named `.txt`, else columns."""
+    from fewlabels.data.sequences import read_text, read_tokens
+
+    return read_text(path) if path.suffix.lower() == ".txt" else read_tokens(path)
+
+
+def _sequence_predictions(estimator: Any, data: _Data) -> list[dict[str, Any]]:
+    return [
+        {"tokens": words, "tags": [_plain(tag) for tag in tags]}
+        for words, tags in zip(data.x, estimator.predict(data.x), strict=True)
+    ]
+
+
+def _sequence_text(records: list[dict[str, Any]]) -> str:
+    from fewlabels.data.sequences import to_conll
+
+    return to_conll([record["tokens"] for record in records], [record["tags"] for record in records])
+
+
+def _sequence_pairs(estimator: Any, data: _Data) -> tuple[list[Any], list[Any]]:
+    predicted = estimator.predict(data.x)
+    return [tag for tags in data.y for tag in tags], [tag for tags in predicted for tag in tags]
+
+
+def _sequence_samples(sentences: list[list[str]], out: Path, run: dict[str, Any]) -> dict[Path, bytes]:
+    return {out: "".join(" ".join(words) + "\n" for words in sentences).encode()}
+
+
+def _numbers(rows: Any) -> list[str]:
+    return [str(row) for row in range(len(rows))]
+
+
+_KINDS = {
+    "table": _Kind(
+        _table_training, _table_inputs, _row_predictions, _row_text, _row_pairs, _table_samples, suffix=".csv"
+    ),
+    "images": _Kind(
+        _image_training, _image_inputs, _row_predictions, _row_text, _row_pairs, _image_samples, suffix=".npz"
+    ),
+    "sequences": _Kind(
+        _sequence_training,
+        _sequence_inputs,
+        _sequence_predictions,
+        _sequence_text,
+        _sequence_pairs,
+        _sequence_samples,
+        suffix=".txt",
+    ),
+}
+_KIND_OF_SUFFIX = {
+    **dict.fromkeys((".csv", ".parquet"), "table"),
+    ".npz": "images",
+    **dict.fromkeys((".conll", ".conllu", ".tsv", ".bio", ".iob", ".txt"), "sequences"),
+}

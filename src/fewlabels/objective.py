@@ -1,0 +1,121 @@
+"""What a training step minimises: a batch goes in, named loss terms come out.
+
+An objective owns only the auxiliary players (a generator, a noise model) and their state (a replay buffer); the
+potential is handed to it.  All terms of a step add up to one scalar, on which one backward pass serves every player:
+stop-gradients keep the players apart.  The terms of θ see detached samples, the generator and the noise model see
+detached targets.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+__all__ = ["Batch", "Objective", "Sum", "Terms", "noiseless"]
+
+
+class Batch(NamedTuple):
+    """What one step sees.
+
+    Attributes
+    ----------
+    x
+        Labelled inputs: whatever the potential takes, e.g. a tensor (B, D) or padded sentences.
+    y
+        Their labels, (B,) or (B, T), integers.
+    x_unlabelled
+        Inputs from which log p(x) is learnt, of the form of x; labelled inputs may be among them, without labels.
+    """
+
+    x: Any
+    y: Tensor
+    x_unlabelled: Any
+
+
+class Terms(NamedTuple):
+    """The outcome of a step.
+
+    Attributes
+    ----------
+    loss
+        Name to weighted scalar; their sum is minimised.  Named apart, so that a term that is dead shows.
+    info
+        Name to detached scalar, for people and for the guard against divergence.
+    """
+
+    loss: dict[str, Tensor]
+    info: dict[str, Tensor]
+
+
+class Objective(nn.Module):
+    """Base class of the methods' mathematics.  Subclasses are final and define `forward`."""
+
+    def forward(self, potential: nn.Module, batch: Batch) -> Terms:
+        """Loss terms of a batch, of which gradients reach the potential and the objective's own players."""
+        raise NotImplementedError
+
+    def update(self, potential: nn.Module) -> None:
+        """Follow an optimiser step, e.g. write a replay buffer back.  Default: nothing."""
+
+    def calm(self) -> None:
+        """Halve whatever step size lets training diverge; called by the guard.  Default: nothing."""
+
+
+class Sum(Objective):
+    """Several objectives on the same potential: their terms are added.
+
+    Joint training is ``Sum(Supervised(), InclusiveNRF(...))``.
+
+    Raises
+    ------
+    ValueError
+        Where two parts give a term of the same name.
+    """
+
+    def __init__(self, *parts: Objective) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, potential: nn.Module, batch: Batch) -> Terms:
+        """The parts' terms side by side."""
+        loss: dict[str, Tensor] = {}
+        info: dict[str, Tensor] = {}
+        for part in self.parts:
+            terms = part(potential, batch)
+            twice = (loss.keys() & terms.loss.keys()) | (info.keys() & terms.info.keys())
+            if twice:
+                raise ValueError(f"Sum expects parts with distinct terms, got {sorted(twice)} twice: add a part once.")
+            loss.update(terms.loss)
+            info.update(terms.info)
+        return Terms(loss, info)
+
+    def update(self, potential: nn.Module) -> None:
+        """Update every part."""
+        for part in self._objectives():
+            part.update(potential)
+
+    def calm(self) -> None:
+        """Calm every part."""
+        for part in self._objectives():
+            part.calm()
+
+    def _objectives(self) -> Iterator[Objective]:
+        for part in self.parts:
+            assert isinstance(part, Objective)
+            yield part
+
+
+@contextmanager
+def noiseless(potential: nn.Module) -> Iterator[nn.Module]:
+    """The potential with dropout and input noise off, as u(x) is computed wherever p(x) is at stake.
+
+    Noise in passes over data but not in chains would compare u on two different functions; measured on digits, it
+    costs more than any other choice of a joint run.
+    """
+    training = potential.training
+    potential.eval()
+    try:
+        yield potential
+    finally:
+        potential.train(training)

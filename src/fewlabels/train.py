@@ -1,0 +1,345 @@
+"""The one training loop: stages through which the same potential passes.
+
+Pre-training and fine-tuning is a list of two stages; joint training, noise-contrastive estimation and every
+adversarial-looking method are one objective each.  There is no other loop.
+
+Everything random in step t is drawn after seeding with (seed, stage, t), so that a run resumed from a checkpoint
+continues to the identical result and needs no generator states.
+"""
+
+import copy
+import hashlib
+import io
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from fewlabels.batches import Batches
+from fewlabels.errors import DivergenceError, InputError
+from fewlabels.files import write_atomically
+from fewlabels.objective import Objective, Terms
+
+__all__ = ["Checkpoint", "Record", "Stage", "adam", "constant", "cosine", "divergence", "fit", "total", "train"]
+
+GUARD_EVERY = 25
+SNAPSHOT_EVERY = 100
+RECORDS = 200
+CALMS = 6
+RUNAWAY = 1e3
+
+
+def constant(progress: float) -> float:
+    """The learning rate as it is."""
+    return 1.0
+
+
+class Stage(NamedTuple):
+    """One objective for a number of steps.
+
+    Attributes
+    ----------
+    name
+        What progress and curves call it.
+    objective
+        What is minimised, with its auxiliary players.
+    steps
+        How many optimiser steps.
+    optimizer
+        Makes the optimiser from (potential, objective): learning rates per player are its parameter groups.
+    schedule
+        Factor on every learning rate as a function of progress in [0, 1).
+    average
+        Decay of an exponential moving average of the potential's weights, which replaces them at the stage's end; 0
+        keeps the last weights.
+    reset
+        Names of submodules of the potential that are initialised again first, such as ``("head",)``.
+    """
+
+    name: str
+    objective: Objective
+    steps: int
+    optimizer: Callable[[nn.Module, Objective], torch.optim.Optimizer]
+    schedule: Callable[[float], float] = constant
+    average: float = 0.0
+    reset: tuple[str, ...] = ()
+
+
+class Record(NamedTuple):
+    """What a recorded step looked like; the losses are weighted, as minimised."""
+
+    stage: str
+    step: int
+    values: dict[str, float]
+
+
+def cosine(progress: float) -> float:
+    """Down to 0 along half a cosine."""
+    return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def adam(
+    learning_rate: float, player_rate: float | None = None, betas: tuple[float, float] = (0.9, 0.999)
+) -> Callable[[nn.Module, Objective], torch.optim.Optimizer]:
+    """One Adam for the potential and the objective's players; ``player_rate`` is the latter's, by default the same."""
+
+    def make(potential: nn.Module, objective: Objective) -> torch.optim.Optimizer:
+        groups = [
+            {"params": list(potential.parameters()), "lr": learning_rate},
+            {"params": list(objective.parameters()), "lr": learning_rate if player_rate is None else player_rate},
+        ]
+        return torch.optim.Adam([group for group in groups if group["params"]], betas=betas, fused=True)
+
+    return make
+
+
+def train(
+    potential: nn.Module,
+    objective: Objective,
+    batches: Batches,
+    optimizer: torch.optim.Optimizer,
+    steps: int,
+    *,
+    start: int = 0,
+    seed: Sequence[int] = (0,),
+) -> Iterator[Terms]:
+    """Take optimiser steps ``start`` to ``steps - 1`` on an objective and yield each one's terms.
+
+    Torch's global generators are seeded at every step from (seed, step); `fit` restores them for its caller.
+    """
+    for step in range(start, steps):
+        torch.manual_seed(_mix(*seed, step))
+        terms = objective(potential, batches[step])
+        optimizer.zero_grad()
+        total(terms).backward()
+        optimizer.step()
+        objective.update(potential)
+        yield terms
+
+
+def total(terms: Terms) -> Tensor:
+    """The scalar that a step minimises."""
+    return torch.stack(list(terms.loss.values())).sum()
+
+
+class Checkpoint:
+    """A file from which `fit` resumes to the identical result; it holds tensors and numbers, nothing executable.
+
+    Parameters
+    ----------
+    path
+        The file; written atomically, at most every ``seconds``, and when training is interrupted.
+    seconds
+        20 by default: what a kill can cost.
+    """
+
+    def __init__(self, path: Path, seconds: float = 20.0) -> None:
+        self.path, self.seconds, self._last = Path(path), seconds, time.monotonic()
+
+    def due(self) -> bool:
+        """Whether it is time to save again."""
+        return time.monotonic() - self._last >= self.seconds
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Write the state."""
+        content = io.BytesIO()
+        torch.save(state, content)
+        write_atomically(self.path, content.getvalue())
+        self._last = time.monotonic()
+
+    def load(self) -> dict[str, Any] | None:
+        """The state, or None where there is no file."""
+        if not self.path.exists():
+            return None
+        try:
+            return torch.load(self.path, weights_only=True)
+        except Exception as error:
+            raise InputError(
+                f"Expected a checkpoint of fewlabels in {self.path}, got a file that cannot be read ({error}); "
+                "delete it to start afresh."
+            ) from error
+
+
+def fit(
+    potential: nn.Module,
+    stages: Sequence[Stage],
+    batches: Batches,
+    *,
+    seed: int = 0,
+    checkpoint: Checkpoint | None = None,
+    report: Callable[[str, int, int], None] | None = None,
+) -> list[Record]:
+    """Train the potential through the stages, in place.
+
+    Divergence (a loss or u that is not finite, or runs away) is noticed within 25 steps; training goes back to the
+    last good state, halves the learning rates and the chains' step sizes and tries again, six times.
+
+    Parameters
+    ----------
+    potential, stages, batches
+        What is trained, how and on what.
+    seed
+        Fixes everything random but the potential's and the players' initial weights.
+    checkpoint
+        Where the state is kept, if anywhere.  An interrupt (Ctrl-C) saves before it is raised again.
+    report
+        Called after each step with the stage's name, the steps done in all, and the steps of all stages.
+
+    Returns
+    -------
+    About 200 records a stage, for curves.
+
+    Raises
+    ------
+    DivergenceError
+        Where six halvings did not mend it.
+    """
+    saved = checkpoint.load() if checkpoint is not None else None
+    steps_before, steps_in_all = 0, sum(stage.steps for stage in stages)
+    records: list[Record] = []
+    with torch.random.fork_rng(devices=[]):
+        for number, stage in enumerate(stages):
+            if saved is None or saved["stage"] <= number:
+                run = _StageRun(potential, stage, number, seed, records)
+                if saved is not None and saved["stage"] == number:
+                    run.load(saved)
+                for done in run.steps(batches, checkpoint):
+                    if report is not None:
+                        report(stage.name, steps_before + done, steps_in_all)
+                records = run.records
+            steps_before += stage.steps
+    return records
+
+
+class _StageRun:
+    """A stage under way: what changes while it trains, as one state to save, load and go back to."""
+
+    def __init__(self, potential: nn.Module, stage: Stage, number: int, seed: int, records: list[Record]) -> None:
+        self.potential, self.stage, self.number, self.seed = potential, stage, number, seed
+        self.records, self.done, self.calms = list(records), 0, 0
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(_mix(seed, number))
+            for name in stage.reset:
+                _reinitialise(potential.get_submodule(name))
+        self.optimizer = stage.optimizer(potential, stage.objective)
+        self.rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.average = (
+            AveragedModel(potential, multi_avg_fn=get_ema_multi_avg_fn(stage.average)) if stage.average else None
+        )
+
+    def steps(self, batches: Batches, checkpoint: Checkpoint | None) -> Iterator[int]:
+        """Train to the stage's end, going back where it diverges; yields the number of steps done."""
+        self.potential.train()
+        self.stage.objective.train()
+        good = recent = self.state()
+        while self.done < self.stage.steps:
+            trouble = None
+            try:
+                for terms in self._train(batches):
+                    yield self.done
+                    if self.done % GUARD_EVERY == 0 or self.done == self.stage.steps:
+                        trouble = divergence(terms)
+                        if trouble:
+                            break
+                        if self.done % SNAPSHOT_EVERY == 0:
+                            good, recent = recent, self.state()
+                        if checkpoint is not None and checkpoint.due():
+                            checkpoint.save(self.state())
+            except KeyboardInterrupt:
+                if checkpoint is not None:  # a step may be half done: save the last state known to be whole
+                    checkpoint.save(recent)
+                raise
+            if trouble:
+                self._go_back(good, trouble)
+                recent = good
+        if self.average is not None:
+            self.potential.load_state_dict(self.average.module.state_dict())
+        self.potential.eval()
+
+    def _train(self, batches: Batches) -> Iterator[Terms]:
+        stage, seed = self.stage, (self.seed, self.number)
+        every = max(1, stage.steps // RECORDS)
+        self._set_rates()
+        for terms in train(
+            self.potential, stage.objective, batches, self.optimizer, stage.steps, start=self.done, seed=seed
+        ):
+            if self.done % every == 0:
+                values = {name: value.item() for name, value in (terms.loss | terms.info).items()}
+                self.records.append(Record(stage.name, self.done, values))
+            if self.average is not None:
+                self.average.update_parameters(self.potential)
+            self.done += 1
+            self._set_rates()
+            yield terms
+
+    def _set_rates(self) -> None:
+        factor = self.stage.schedule(self.done / self.stage.steps) * 0.5**self.calms
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * factor
+
+    def _go_back(self, good: dict[str, Any], trouble: str) -> None:
+        calms = self.calms + 1
+        if calms > CALMS:
+            raise DivergenceError(
+                f"Training of stage {self.stage.name!r} diverged at step {self.done} ({trouble}) and did again after "
+                f"{CALMS} halvings of its step sizes: scale the inputs to about unit size, or lower the weight of "
+                "log p(x)."
+            )
+        self.load(good | {"calms": calms})
+
+    def state(self) -> dict[str, Any]:
+        """A copy of everything that training changes."""
+        return copy.deepcopy(
+            {
+                "stage": self.number,
+                "done": self.done,
+                "calms": self.calms,
+                "potential": self.potential.state_dict(),
+                "objective": self.stage.objective.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "average": None if self.average is None else self.average.state_dict(),
+                "records": [tuple(record) for record in self.records],
+            }
+        )
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go to a state."""
+        for _ in range(state["calms"] - self.calms):
+            self.stage.objective.calm()
+        self.done, self.calms = state["done"], state["calms"]
+        self.potential.load_state_dict(state["potential"])
+        self.stage.objective.load_state_dict(state["objective"])
+        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.records = [Record(*record) for record in state["records"]]
+
+
+def divergence(terms: Terms) -> str | None:
+    """What is wrong with a step, in words, or None: a value that is not finite, or u that runs away."""
+    for name, value in (terms.loss | terms.info).items():
+        if not value.isfinite():
+            return f"{name} is {value.item()}"
+    if "u_samples" in terms.info:
+        gap = (terms.info["u_data"] - terms.info["u_samples"]).item()
+        if abs(gap) > RUNAWAY:
+            return f"u(data) - u(samples) is {gap:.3g}, beyond ±{RUNAWAY:g}"
+    return None
+
+
+def _reinitialise(module: nn.Module) -> None:
+    for part in module.modules():
+        reset = getattr(part, "reset_parameters", None)
+        if reset is not None:
+            reset()
+
+
+def _mix(*numbers: int) -> int:
+    """A seed of 32 bits from several numbers."""
+    digest = hashlib.blake2b(repr(numbers).encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "little")
