@@ -33,7 +33,7 @@ def random_chain(lengths, scale=1.0, seed=0, offset=True, forbidden=None):
         transitions[0, 1] = forbidden
         transitions[2, 0] = forbidden
     psi = torch.randn(len(lengths), generator=generator) if offset else None
-    return LinearChain(emissions, transitions, lengths, psi)
+    return LinearChain(emissions, transitions, lengths, None if psi is None else lambda: psi)
 
 
 def rows(chain):
@@ -58,6 +58,7 @@ def test_log_partition_score_and_mode_equal_enumeration(lengths, seed, forbidden
         y = torch.full((len(chain.lengths), chain.emissions.shape[1]), 2)
         y[b, :n] = labellings[pick]
         assert chain.score(y)[b].item() == pytest.approx(scores[pick].item(), abs=1e-4)
+        assert chain.log_conditional(y)[b].item() == pytest.approx(scores.log_softmax(0)[pick].item(), abs=1e-4)
 
 
 @settings(max_examples=30, deadline=None)
@@ -179,6 +180,7 @@ def test_categorical_is_the_chain_of_one_token():
     assert one.mode().tolist() == chain.mode().squeeze(1).tolist()
     y = torch.tensor([0, 1, 2, 0, 1, 2])
     torch.testing.assert_close(one.score(y), chain.score(y.unsqueeze(1)))
+    torch.testing.assert_close(one.log_conditional(y), chain.log_conditional(y.unsqueeze(1)))
     assert isinstance(one, Labels)
     assert isinstance(chain, Labels)
 

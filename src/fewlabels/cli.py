@@ -65,6 +65,8 @@ def _exit_codes(command: Callable[_P, None]) -> Callable[_P, None]:
             command(*args, **kwargs)
         except InputError as error:
             _stop(f"error: {error}", 2)
+        except PermissionError as error:
+            _stop(f"error: {error.filename}: expected a path that may be read or written, came: {error.strerror}", 2)
         except DivergenceError as error:
             _stop(f"diverged: {error}", 1)
         except KeyboardInterrupt:
@@ -324,7 +326,10 @@ def _digest(data: _Data) -> str:
     import numpy as np
 
     digest = hashlib.sha256(repr(list(data.y)).encode())
-    digest.update(data.x.tobytes() if isinstance(data.x, np.ndarray) else repr(data.x).encode())
+    if isinstance(data.x, np.ndarray):
+        digest.update(repr(data.x.shape).encode() + data.x.tobytes())
+    else:
+        digest.update(repr(data.x).encode())
     return digest.hexdigest()
 
 

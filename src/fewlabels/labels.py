@@ -10,10 +10,13 @@ p(x, y) ∝ exp u(x, y), answers everything that the methods ask:
 field.  A method that speaks only the `Labels` protocol serves both.
 """
 
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 __all__ = ["Categorical", "Labels", "LinearChain"]
 
@@ -32,6 +35,10 @@ class Labels(Protocol):
 
     def score(self, y: Tensor) -> Tensor:
         """u(x, y), shape (B,), of labels y of shape (B,) or (B, T)."""
+        ...
+
+    def log_conditional(self, y: Tensor) -> Tensor:
+        """log p(y | x) = u(x, y) - u(x), shape (B,)."""
         ...
 
     def mode(self) -> Tensor:
@@ -74,6 +81,10 @@ class Categorical:
         """u(x, y), shape (B,), of labels y of shape (B,)."""
         return self.scores.gather(-1, y.unsqueeze(-1)).squeeze(-1)
 
+    def log_conditional(self, y: Tensor) -> Tensor:
+        """log p(y | x) = u(x, y) - u(x), shape (B,)."""
+        return -cross_entropy(self.scores, y, reduction="none")
+
     def mode(self) -> Tensor:
         """argmax_y u(x, y), shape (B,)."""
         return self.scores.argmax(-1)
@@ -108,7 +119,7 @@ class LinearChain:
     lengths
         n, shape (B,), integers from 1 to T.
     offset
-        ψ, shape (B,): shifts u(x) and cancels in p(y | x).  None means 0.
+        Computes ψ, shape (B,), when u is asked for; it cancels in p(y | x), which never asks.  None means 0.
 
     Examples
     --------
@@ -117,26 +128,47 @@ class LinearChain:
     8.0
     """
 
-    def __init__(self, emissions: Tensor, transitions: Tensor, lengths: Tensor, offset: Tensor | None = None) -> None:
-        self.emissions, self.transitions, self.lengths, self.offset = emissions, transitions, lengths, offset
-        self._log_partition: Tensor | None = None
+    def __init__(
+        self,
+        emissions: Tensor,
+        transitions: Tensor,
+        lengths: Tensor,
+        offset: Callable[[], Tensor] | None = None,
+    ) -> None:
+        self.emissions, self.transitions, self.lengths = emissions, transitions, lengths
+        self._offset = offset
 
-    @property
+    @cached_property
+    def offset(self) -> Tensor | None:
+        """ψ(x), shape (B,), or None."""
+        return None if self._offset is None else self._offset()
+
+    @cached_property
     def log_partition(self) -> Tensor:
-        """u(x) = ψ(x) + log Σ_y exp(...), shape (B,), by the forward recursion; computed once."""
-        if self._log_partition is None:
-            chain = _ChainLogPartition.apply(self.emissions, self.transitions, self.lengths)
-            self._log_partition = chain if self.offset is None else chain + self.offset
-        return self._log_partition
+        """u(x) = ψ(x) + log Σ_y exp(...), shape (B,)."""
+        return self._chain_partition if self.offset is None else self._chain_partition + self.offset
 
     def score(self, y: Tensor) -> Tensor:
         """u(x, y), shape (B,), of labels y of shape (B, T); y is ignored behind a sentence's end."""
+        score = self._chain_score(y)
+        return score if self.offset is None else score + self.offset
+
+    def log_conditional(self, y: Tensor) -> Tensor:
+        """log p(y | x) = u(x, y) - u(x), shape (B,): ψ is never computed."""
+        return self._chain_score(y) - self._chain_partition
+
+    @cached_property
+    def _chain_partition(self) -> Tensor:
+        """log Σ_y exp(...) without ψ, by the forward recursion."""
+        return _ChainLogPartition.apply(self.emissions, self.transitions, self.lengths)
+
+    def _chain_score(self, y: Tensor) -> Tensor:
+        """u(x, y) - ψ(x)."""
         inside = self._inside()
         y = y.masked_fill(~inside, 0)
         emitted = self.emissions.gather(-1, y.unsqueeze(-1)).squeeze(-1)
         moved = self.transitions[y[:, :-1], y[:, 1:]]
-        score = emitted.masked_fill(~inside, 0).sum(1) + moved.masked_fill(~inside[:, 1:], 0).sum(1)
-        return score if self.offset is None else score + self.offset
+        return emitted.masked_fill(~inside, 0).sum(1) + moved.masked_fill(~inside[:, 1:], 0).sum(1)
 
     def mode(self) -> Tensor:
         """argmax_y u(x, y), shape (B, T), by the Viterbi recursion; 0 behind a sentence's end."""

@@ -3,6 +3,7 @@
 import io
 import math
 import struct
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -19,6 +20,7 @@ __all__ = ["Images", "contact_sheet", "read_images"]
 _GREY_MODES = {"1", "L", "LA", "La"}
 _PALETTE_MODES = {"P", "PA"}
 _DEEP_MODES = ("I", "F")
+_DAMAGES = (OSError, ValueError, EOFError, RuntimeError, SyntaxError, struct.error, zipfile.BadZipFile, zlib.error)
 _RESERVED = {"unlabelled", "unlabeled"}
 
 
@@ -156,19 +158,13 @@ def _pixels(file: Path) -> NDArray[np.uint8]:
     except ImportError as error:
         raise InputError(f"{file}: reading image files needs Pillow: pip install 'fewlabels[images]'") from error
     try:
-        with Image.open(file) as image:
-            mode = image.mode
-            opaque = image.convert("RGBA") if mode in _PALETTE_MODES else image
-            pixels = np.asarray(opaque.convert("L" if mode in _GREY_MODES else "RGB"))
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-        struct.error,
-        zlib.error,
-        Image.DecompressionBombError,
-    ) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # damage that matters raises
+            with Image.open(file) as image:
+                mode = image.mode
+                opaque = image.convert("RGBA") if mode in _PALETTE_MODES else image
+                pixels = np.asarray(opaque.convert("L" if mode in _GREY_MODES else "RGB"))
+    except (*_DAMAGES, Image.DecompressionBombError) as error:
         raise InputError(f"{file}: expected a whole image, came something else ({error})") from error
     if mode.startswith(_DEEP_MODES):
         raise InputError(f"{file}: expected an image of 8 bits a channel, came mode {mode}: convert it to 8 bits")
@@ -191,17 +187,14 @@ def _read_archive(path: Path) -> Images:
 
 def _load_arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise InputError(
-                f"{path}: expected an .npz archive, came one .npy array: write it by np.savez(path, x=x, y=y)"
-            )
-        with archive:
-            return {name: archive[name] for name in archive.files}
-    except InputError:
-        raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        with open(path, "rb") as stream:
+            archive = np.load(stream, allow_pickle=False)
+            arrays = dict(archive) if isinstance(archive, np.lib.npyio.NpzFile) else None
+    except _DAMAGES as error:
         raise InputError(f"{path}: expected an .npz archive of plain arrays, came something else ({error})") from error
+    if arrays is None:
+        raise InputError(f"{path}: expected an .npz archive, came one .npy array: write it by np.savez(path, x=x, y=y)")
+    return arrays
 
 
 def _checked(x: NDArray[Any], place: str) -> NDArray[np.uint8]:

@@ -1,0 +1,1 @@
+"""Images: potentials and generators."""

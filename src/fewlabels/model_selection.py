@@ -1,0 +1,84 @@
+"""Cross-validation that keeps unlabelled rows in training."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import StratifiedKFold
+
+from fewlabels.errors import InputError
+
+__all__ = ["LabelledKFold", "is_unlabelled"]
+
+
+def is_unlabelled(y: Any) -> np.ndarray:
+    """Which labels stand for "unlabelled": -1, and in object arrays None and NaN too; boolean, shape (N,).
+
+    Examples
+    --------
+    >>> is_unlabelled([1, -1, 0]).tolist()
+    [False, True, False]
+    >>> is_unlabelled(np.array(["cat", None, -1], dtype=object)).tolist()
+    [False, True, True]
+    """
+    y = np.asarray(y)
+    if y.dtype.kind in "iuf":
+        return (y == -1) | np.isnan(y) if y.dtype.kind == "f" else y == -1
+    if y.dtype.kind == "O":
+        return np.array([v is None or v != v or (not isinstance(v, str) and v == -1) for v in y], dtype=bool)
+    return np.zeros(len(y), dtype=bool)
+
+
+class LabelledKFold:
+    """K folds of the labelled rows, stratified by class; every unlabelled row is in every training set.
+
+    scikit-learn's own splitters put unlabelled rows into test folds, where a score would treat -1 as a class.
+
+    Parameters
+    ----------
+    n_splits
+        How many folds, at least 2.  A class with fewer rows than folds is missing from some test folds.
+    random_state
+        Seed of the shuffle.
+
+    Examples
+    --------
+    >>> y = np.array([0, 0, 1, 1, -1, -1])
+    >>> for train, test in LabelledKFold(2).split(np.zeros((6, 1)), y):
+    ...     print(sorted(y[test].tolist()), (y[train] == -1).sum())
+    [0, 1] 2
+    [0, 1] 2
+    """
+
+    def __init__(self, n_splits: int = 5, random_state: int | None = 0) -> None:
+        self.n_splits, self.random_state = n_splits, random_state
+
+    def split(self, X: Any, y: Any, groups: Any = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Pairs of index arrays (training, test)."""
+        unlabelled = is_unlabelled(y)
+        labelled, rest = np.flatnonzero(~unlabelled), np.flatnonzero(unlabelled)
+        classes, codes, counts = np.unique(
+            np.asarray(y)[labelled].astype(str), return_inverse=True, return_counts=True
+        )
+        if len(labelled) < self.n_splits or counts.max(initial=0) < self.n_splits:
+            raise InputError(
+                f"Expected at least {self.n_splits} labelled rows of some class for {self.n_splits} folds, got "
+                f"{dict(zip(classes.tolist(), counts.tolist(), strict=True))}: label more rows or use fewer folds."
+            )
+        # Classes rarer than the number of folds are dealt out after the others, so no warning applies to them.
+        order = np.random.default_rng(self.random_state).permutation(len(labelled))
+        common = counts[codes[order]] >= self.n_splits
+        fold_of = np.empty(len(labelled), dtype=int)
+        kept, rare = order[common], order[~common]
+        folds = StratifiedKFold(self.n_splits).split(np.zeros(len(kept)), codes[kept])
+        for fold, (_, test) in enumerate(folds):
+            fold_of[kept[test]] = fold
+        fold_of[rare] = np.arange(len(rare)) % self.n_splits
+        for fold in range(self.n_splits):
+            test = labelled[fold_of == fold]
+            train = np.concatenate([labelled[fold_of != fold], rest])
+            yield np.sort(train), np.sort(test)
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """How many folds."""
+        return self.n_splits

@@ -1,0 +1,1 @@
+"""The methods: one file of mathematics each, under its derivation."""

@@ -1,0 +1,1 @@
+"""Token sequences: text as integers, potentials over sentences, language models that serve as noise."""

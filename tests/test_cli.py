@@ -1,0 +1,483 @@
+"""The command line: every command on every kind of data, exit codes, and that bad input changes nothing.
+
+Small stand-ins take the place of the estimators: the nearest class mean, and the last tag seen for a word.
+"""
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import fewlabels
+from fewlabels.cli import app
+from fewlabels.errors import DivergenceError, InputError
+
+TABLE = "a,b,species\n0,0,iris\n0,1,iris\n9,9,rose\n9,8,rose\n1,0,\n8,9,\n"
+CONLL = "dogs NOUN\nbark VERB\n\ncats NOUN\n"
+
+
+class Saved:
+    """What both stand-ins share: settings, and a file of JSON."""
+
+    fits = 0
+
+    def __init__(self, method="joint", *, random_state=None, verbose=False, checkpoint=None):
+        self.settings = (method, random_state, verbose, checkpoint)
+        self.choice_ = "weight 0.1 of [0, 0.1, 1]: lowest error on held-out labels"
+
+    def _start(self, classes):
+        Saved.fits += 1
+        if len(classes) < 2:
+            raise InputError("expected two classes or more, came one")
+        self.classes_ = np.array(classes, dtype=object)
+
+    def save(self, path):
+        Path(path).write_text(json.dumps([type(self).__name__, self.state]))
+
+
+class Means(Saved):
+    def fit(self, X, y):
+        assert isinstance(X, np.ndarray) and y.dtype == object
+        self._start(sorted({label for label in y if label != -1}, key=str))
+        means = [X[y == label].mean(axis=0).tolist() for label in self.classes_]
+        self.state = [means, [label for label in self.classes_]]
+        return self
+
+    def restore(self, state):
+        self.state, self.classes_ = state, np.array(state[1])
+        return self
+
+    def _distances(self, X):
+        difference = X[:, None] - np.array(self.state[0])[None]
+        return (difference.reshape(*difference.shape[:2], -1) ** 2).sum(axis=2)
+
+    def predict(self, X):
+        return self.classes_[self._distances(X).argmin(axis=1)]
+
+    def predict_proba(self, X):
+        nearness = 1 / (1 + self._distances(X))
+        return nearness / nearness.sum(axis=1, keepdims=True)
+
+    def score_samples(self, X):
+        return -self._distances(X).min(axis=1)
+
+    def sample(self, n):
+        return np.resize(np.array(self.state[0]), (n, *np.shape(self.state[0])[1:]))
+
+
+class Words(Saved):
+    def fit(self, sentences, tags):
+        self.state = {w: t for s, m in zip(sentences, tags, strict=True) if m for w, t in zip(s, m, strict=True)}
+        self._start(sorted(set(self.state.values())))
+        return self
+
+    def restore(self, state):
+        self.state, self.classes_ = state, np.array(sorted(set(state.values())))
+        return self
+
+    def predict(self, sentences):
+        return [[self.state.get(word, "NOUN") for word in sentence] for sentence in sentences]
+
+    def score_samples(self, sentences):
+        return np.array([-float(len(sentence)) for sentence in sentences])
+
+    def sample(self, n):
+        return [list(self.state)] * n
+
+
+def load(path):
+    try:
+        name, state = json.loads(Path(path).read_bytes())
+    except ValueError as error:
+        raise InputError(f"{path}: expected a model, came something else") from error
+    return {"Means": Means, "Words": Words}[name]().restore(state)
+
+
+@pytest.fixture(autouse=True)
+def stand_ins(monkeypatch):
+    for name, value in {"SemiSupervisedClassifier": Means, "SemiSupervisedTagger": Words, "load": load}.items():
+        monkeypatch.setattr(fewlabels, name, value, raising=False)
+    monkeypatch.setattr(importlib.metadata, "version", lambda _: "0.0.0")
+    monkeypatch.setattr(Saved, "fits", 0)
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    """A folder of good data of every kind, which is the working folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    Path("flowers.csv").write_text(TABLE)
+    Path("more.csv").write_text("a,b\n7,7\n")
+    Path("small.conll").write_text(CONLL)
+    Path("text.txt").write_text("dogs bark loudly\ncats\n")
+    for file, value in (("dark/1.png", 0), ("dark/2.png", 10), ("light/1.png", 250)):
+        Path("pictures", file).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((2, 3), value, dtype=np.uint8)).save(Path("pictures", file))
+    Path("unlabelled").mkdir()
+    Image.fromarray(np.full((2, 3), 200, dtype=np.uint8)).save("unlabelled/1.png")
+    return tmp_path
+
+
+def run(*arguments, code=0):
+    """Run a command; return its standard output, or upon failure its one line of standard error."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == code, (result.output, result.exception)
+    if code == 0:
+        return result.stdout
+    assert result.stderr.count("\n") == 1 and result.stdout == ""
+    return result.stderr
+
+
+def samples(path):
+    with np.load(path) as archive:
+        return archive["x"]
+
+
+def content():
+    return {path: path.read_bytes() if path.is_file() else None for path in Path().rglob("*")}
+
+
+def test_help_answers_at_once():
+    code = "import sys; from fewlabels.cli import main; sys.argv = ['fewlabels', *sys.argv[1:]]; main()"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src"), "COLUMNS": "100"}
+    for arguments, expected in ((["--help"], "evaluate"), (["fit", "--help"], "--unlabelled")):
+        seconds = []
+        for _ in range(3):
+            start = time.perf_counter()
+            done = subprocess.run(
+                [sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=environment, check=True
+            )
+            seconds.append(time.perf_counter() - start)
+        assert expected in done.stdout
+        assert min(seconds) < 1.0
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys, fewlabels.cli; print([n for n in ('torch', 'sklearn', 'numpy') if n in sys.modules])"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_table_from_fit_to_sample(work):
+    shown = run("fit", "flowers.csv", "--label", "species", "--out", "out")
+    for text in ("joint", "iris", "rose", "weight 0.1 of [0, 0.1, 1]", "out/model.safetensors"):
+        assert text in shown
+    assert sorted(path.name for path in Path("out").iterdir()) == ["model.safetensors", "run.json", "summary.json"]
+    assert run("predict", "out", "more.csv").startswith("row,prediction,probability\n0,rose,")
+    assert run("predict", "out/model.safetensors", "flowers.csv").count("iris") == 3
+    assert "accuracy 100.00% of 4 examples" in run("evaluate", "out", "flowers.csv")
+    assert run("score", "out", "more.csv") == "row,u\n0,-6.25\n".replace("-6.25", str(-(2**2 + 1.5**2)))
+    run("sample", "out", "-n", "3", "--out", "new.csv")
+    assert Path("new.csv").read_text() == "a,b\n0.0,0.5\n9.0,8.5\n0.0,0.5\n"
+
+
+def test_fit_as_json(work):
+    shown = run("fit", "flowers.csv", "--label", "species", "--unlabelled", "more.csv", "--out", "out", "--json")
+    summary = json.loads(shown)
+    assert summary.pop("seconds") >= 0
+    assert summary == {
+        "method": "joint",
+        "labelled": 4,
+        "unlabelled": 3,
+        "classes": ["iris", "rose"],
+        "choice": "weight 0.1 of [0, 0.1, 1]: lowest error on held-out labels",
+        "model": "out/model.safetensors",
+    }
+
+
+def test_fit_hands_its_options_to_the_estimator(work, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Means, "save", lambda self, path: (seen.append(self.settings), Saved.save(self, path)))
+    run(
+        "fit", "flowers.csv", "--label", "species", "--method", "persistent_cd", "--seed", "7", "--out", "out", "--json"
+    )
+    assert seen == [("persistent_cd", 7, False, Path("out/checkpoint"))]
+
+
+def test_images_from_fit_to_sample(work):
+    summary = json.loads(run("fit", "pictures", "--unlabelled", "unlabelled", "--out", "out", "--json"))
+    assert (summary["labelled"], summary["unlabelled"], summary["classes"]) == (3, 1, ["dark", "light"])
+    assert run("predict", "out", "unlabelled").splitlines()[1].startswith(f"{Path('unlabelled/1.png')},light,")
+    assert json.loads(run("evaluate", "out", "pictures", "--json"))["error"] == 0
+    assert run("score", "out", "unlabelled").startswith("row,u\n")
+    run("sample", "out", "--out", "new.npz", "-n", "5")
+    assert samples("new.npz").shape == (5, 2, 3, 1)
+    with Image.open("new.png") as sheet:
+        assert sheet.size == (3 * 4, 2 * 3)
+
+
+def test_samples_without_matplotlib(work, monkeypatch):
+    run("fit", "pictures", "--out", "out")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    run("sample", "out", "--out", "new.npz")
+    assert samples("new.npz").shape == (16, 2, 3, 1) and not Path("new.png").exists()
+
+
+def test_images_in_archives(work):
+    x = np.stack([np.zeros((2, 2)), np.ones((2, 2)), np.ones((2, 2))])
+    np.savez("train.npz", x=x, y=np.array([3, 5, -1]))
+    assert json.loads(run("fit", "train.npz", "--out", "out", "--json"))["classes"] == [3, 5]
+    predictions = json.loads(run("predict", "out", "train.npz", "--json"))["predictions"]
+    assert [(one["row"], one["prediction"]) for one in predictions] == [("0", 3), ("1", 5), ("2", 5)]
+
+
+def test_sentences_from_fit_to_sample(work):
+    summary = json.loads(run("fit", "small.conll", "--unlabelled", "text.txt", "--out", "out", "--json"))
+    assert (summary["labelled"], summary["unlabelled"], summary["classes"]) == (2, 2, ["NOUN", "VERB"])
+    assert run("predict", "out", "text.txt") == "dogs\tNOUN\nbark\tVERB\nloudly\tNOUN\n\ncats\tNOUN\n\n"
+    assert run("predict", "out", "small.conll") == CONLL.replace(" ", "\t") + "\n"
+    first = json.loads(run("predict", "out", "text.txt", "--json"))["predictions"][0]
+    assert first == {"tokens": ["dogs", "bark", "loudly"], "tags": ["NOUN", "VERB", "NOUN"]}
+    assert run("score", "out", "text.txt") == "row,u\n0,-3.0\n1,-1.0\n"
+    run("sample", "out", "-n", "2", "--out", "new.txt")
+    assert Path("new.txt").read_text() == "dogs bark cats\n" * 2
+
+
+def test_tags_of_unlabelled_sentences_are_ignored(work):
+    Path("more.conll").write_text("dogs X\n\nflies Y\n")
+    summary = json.loads(run("fit", "small.conll", "--unlabelled", "more.conll", "--out", "out", "--json"))
+    assert (summary["unlabelled"], summary["classes"]) == (2, ["NOUN", "VERB"])
+
+
+def test_evaluate_counts_errors_by_class(work):
+    run("fit", "small.conll", "--out", "out")
+    Path("test.conll").write_text("dogs NOUN\nbark NOUN\nbark VERB\nfly ADV\n")
+    result = json.loads(run("evaluate", "out", "test.conll", "--json"))
+    assert result == {
+        "error": 0.5,
+        "accuracy": 0.5,
+        "examples": 4,
+        "classes": {
+            "ADV": {"examples": 1, "errors": 1, "error": 1.0},
+            "NOUN": {"examples": 2, "errors": 1, "error": 0.5},
+            "VERB": {"examples": 1, "errors": 0, "error": 0.0},
+        },
+    }
+
+
+def test_evaluate_matches_labels_by_their_text(work):
+    """A test file that happens to hold only integers must match a model whose classes were text, and the reverse."""
+    Path("text.csv").write_text("a,y\n0,1\n9,b\n")
+    run("fit", "text.csv", "--label", "y", "--out", "text")
+    Path("test.csv").write_text("a,z\n0,1\n")
+    assert json.loads(run("evaluate", "text", "test.csv", "--label", "z", "--json"))["error"] == 0
+    Path("integers.csv").write_text("a,y\n0,1\n9,2\n")
+    run("fit", "integers.csv", "--label", "y", "--out", "integers")
+    Path("test.csv").write_text("a,y\n0,1\n9,new\n")
+    assert json.loads(run("evaluate", "integers", "test.csv", "--json"))["error"] == 0.5
+
+
+def test_predict_writes_a_file(work):
+    run("fit", "flowers.csv", "--label", "species", "--out", "out")
+    assert run("predict", "out", "more.csv", "--out", "result.csv") == ""
+    assert Path("result.csv").read_text() == run("predict", "out", "more.csv")
+
+
+def test_a_finished_run_is_not_repeated(work):
+    first = run("fit", "flowers.csv", "--label", "species", "--out", "out", "--json")
+    before = content()
+    assert run("fit", "flowers.csv", "--label", "species", "--out", "out", "--json") == first
+    assert Saved.fits == 1 and content() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["flowers.csv", "--label", "species", "--seed", "1"], "seed=0"),
+        (["flowers.csv", "--label", "species", "--method", "supervised"], "method=joint"),
+        (["flowers.csv", "--label", "species", "--unlabelled", "more.csv"], "unlabelled=None"),
+        (["pictures"], "kind=table"),
+    ],
+)
+def test_a_folder_of_another_run_is_not_touched(work, arguments, named):
+    run("fit", "flowers.csv", "--label", "species", "--out", "out")
+    before = content()
+    message = run("fit", *arguments, "--out", "out", code=2)
+    assert "folder out holds another run (" in message and named in message
+    assert content() == before
+
+
+def test_a_run_is_not_resumed_with_changed_data(work):
+    run("fit", "flowers.csv", "--label", "species", "--out", "out")
+    Path("flowers.csv").write_text(TABLE.replace("9,8", "9,7"))
+    assert "holds another run (data_sha256=" in run("fit", "flowers.csv", "--label", "species", "--out", "out", code=2)
+
+
+def interrupted(self, X, y):
+    folder = self.settings[3]
+    if folder.exists():
+        return Means.original(self, X, y)
+    folder.mkdir()
+    (folder / "state").write_text("half")
+    raise KeyboardInterrupt
+
+
+def test_an_interrupted_run_is_resumed(work, monkeypatch):
+    monkeypatch.setattr(Means, "original", Means.fit, raising=False)
+    monkeypatch.setattr(Means, "fit", interrupted)
+    command = ("fit", "flowers.csv", "--label", "species", "--out", "out", "--json")
+    message = run(*command, code=130)
+    assert message == "interrupted: the state is saved in out/checkpoint; the same command resumes from it\n"
+    assert "expected a model in this folder, came none" in run("predict", "out", "more.csv", code=2)
+    run(*command)
+    assert not Path("out/checkpoint").exists() and Path("out/model.safetensors").exists()
+
+
+def raises(error):
+    def fail(*_):
+        raise error
+
+    return fail
+
+
+def test_interrupted_before_any_state(work, monkeypatch):
+    monkeypatch.setattr(Means, "fit", raises(KeyboardInterrupt()))
+    message = run("fit", "flowers.csv", "--label", "species", "--out", "out", code=130)
+    assert message == "interrupted before any state was saved: the same command starts again\n"
+
+
+def test_interrupted_elsewhere(work, monkeypatch):
+    run("fit", "flowers.csv", "--label", "species", "--out", "out")
+    monkeypatch.setattr(Means, "predict", raises(KeyboardInterrupt()))
+    assert run("predict", "out", "more.csv", "--out", "r.csv", code=130) == "interrupted: nothing was written\n"
+    assert not Path("r.csv").exists()
+
+
+def test_paths_that_may_not_be_read(work, monkeypatch):
+    monkeypatch.setattr(Path, "iterdir", raises(PermissionError(13, "Permission denied", "pictures")))
+    message = run("fit", "pictures", "--out", "out", code=2)
+    assert message == "error: pictures: expected a path that may be read or written, came: Permission denied\n"
+
+
+def test_divergence(work, monkeypatch):
+    monkeypatch.setattr(Means, "fit", raises(DivergenceError("loss is NaN\nafter 3 restarts")))
+    message = run("fit", "flowers.csv", "--label", "species", "--out", "out", code=1)
+    assert message == "diverged: loss is NaN after 3 restarts\n"
+
+
+def test_no_space_after_training_keeps_the_state(work, monkeypatch):
+    monkeypatch.setattr(Means, "original", Means.fit, raising=False)
+    monkeypatch.setattr(Means, "save", raises(InputError("no space")))
+
+    def fit(self, X, y):
+        self.settings[3].mkdir()
+        (self.settings[3] / "state").write_text("hours of work")
+        return Means.original(self, X, y)
+
+    monkeypatch.setattr(Means, "fit", fit)
+    assert run("fit", "flowers.csv", "--label", "species", "--out", "out", code=2) == "error: no space\n"
+    assert Path("out/checkpoint/state").exists()
+
+
+FILES = {
+    "one.csv": "a,species\n1,iris\n2,iris\n",
+    "bad.csv": "a,species\n1,iris\nx,rose\n",
+    "nan.csv": "a,b,species\n1,nan,iris\n",
+    "other.csv": "a,c\n1,2\n",
+    "ragged.conll": "a X\nb\n",
+    "empty.conll": "\n\n",
+    "image.npz": "no archive",
+    "cut.parquet": "PAR1",
+    "odd.xlsx": "x",
+}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["one.csv", "--label", "species"], "expected two classes or more, came one"),
+        (["bad.csv", "--label", "species"], "bad.csv, line 3, column 'a': expected a finite number, came 'x'"),
+        (["nan.csv", "--label", "species"], "nan.csv, line 2, column 'b': expected a finite number, came 'nan'"),
+        (["flowers.csv", "--label", "spices"], "came columns a, b, species; did you mean 'species'?"),
+        (["flowers.csv"], "add --label COLUMN"),
+        (["flowers.csv", "--label", "species", "--unlabelled", "other.csv"], "missing b and not known c"),
+        (["flowers.csv", "--label", "species", "--unlabelled", "absent.csv"], "absent.csv"),
+        (["absent.csv", "--label", "species"], "absent.csv: expected data, came a path that does not exist"),
+        (["odd.xlsx"], "expected a folder of images or a file named .csv"),
+        (["cut.parquet", "--label", "y"], "expected a whole Parquet file"),
+        (["image.npz"], "expected an .npz archive"),
+        (["pictures", "--label", "species"], "expected --label with a table only"),
+        (["pictures", "--unlabelled", "absent"], "came nothing"),
+        (["ragged.conll"], "ragged.conll:2: expected 2 columns, found 1"),
+        (["empty.conll"], "empty file"),
+        (["small.conll", "--label", "tag"], "expected --label with a table only"),
+        (["small.conll", "--unlabelled", "empty.conll"], "empty file"),
+    ],
+)
+def test_bad_input_to_fit_writes_nothing(work, arguments, message):
+    for name, text in FILES.items():
+        Path(name).write_text(text)
+    before = content()
+    assert message in run("fit", *arguments, "--out", "new/out", code=2)
+    assert content() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["predict", "absent", "more.csv"], "absent: expected the folder that `fewlabels fit` wrote"),
+        (["predict", "unlabelled", "more.csv"], "expected a model in this folder, came none"),
+        (["predict", "more.csv", "more.csv"], "expected the settings of a run, came no such file"),
+        (["predict", "table", "other.csv"], "expected the columns of the training table, missing b and not known c"),
+        (["predict", "table", "absent.csv"], "absent.csv: expected data, came a path that does not exist"),
+        (["predict", "table", "text.txt"], "expected table data, as the model was trained with, came sequences data"),
+        (["predict", "words", "pictures"], "expected sequences data, as the model was trained with, came images data"),
+        (["predict", "table", "more.csv", "--out", "more.csv"], "expected another file than DATA"),
+        (["predict", "table", "more.csv", "--out", "absent/r.csv"], "nothing was changed"),
+        (["predict", "broken", "more.csv"], "expected a model, came something else"),
+        (["predict", "foreign", "more.csv"], "expected the run of `fewlabels fit`, came another"),
+        (["evaluate", "table", "more.csv"], "expected the column 'species' of the labels, came none"),
+        (["evaluate", "table", "empty.csv"], "expected labels to compare with, came none"),
+        (["evaluate", "words", "small.conll", "--label", "tag"], "expected --label with a table only"),
+        (["sample", "table", "--out", "new.npz"], "expected a name that ends in .csv"),
+        (["sample", "words", "--out", "new.csv"], "expected a name that ends in .txt"),
+    ],
+)
+def test_bad_input_to_a_model_writes_nothing(work, arguments, message):
+    run("fit", "flowers.csv", "--label", "species", "--out", "table")
+    run("fit", "small.conll", "--out", "words")
+    run("fit", "flowers.csv", "--label", "species", "--out", "broken")
+    Path("broken/model.safetensors").write_bytes(b"\0truncated")
+    Path("foreign").mkdir()
+    Path("foreign/model.safetensors").write_text("[]")
+    Path("foreign/run.json").write_text('{"kind": "demo"}')
+    Path("other.csv").write_text("a,c\n1,2\n")
+    Path("empty.csv").write_text("a,b,species\n1,2,\n")
+    before = content()
+    assert message in run(*arguments, code=2)
+    assert content() == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fit"],
+        ["fit", "flowers.csv", "--out", "o", "--method", "magic"],
+        ["fit", "flowers.csv"],
+        ["sample", "m", "-n", "0"],
+    ],
+)
+def test_wrong_usage_ends_with_code_2(work, arguments):
+    before = content()
+    assert CliRunner().invoke(app, arguments).exit_code == 2
+    assert content() == before
+
+
+def test_demo_hands_its_options_on(work, monkeypatch):
+    calls = []
+    module = type(sys)("fewlabels.demo")
+    monkeypatch.setattr(module, "run_demo", lambda out, seeds: calls.append((out, seeds)), raising=False)
+    monkeypatch.setitem(sys.modules, "fewlabels.demo", module)
+    run("demo")
+    run("demo", "--out", "elsewhere", "--seeds", "2")
+    assert calls == [(Path("demo"), 5), (Path("elsewhere"), 2)]
