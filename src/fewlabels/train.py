@@ -113,7 +113,7 @@ def train(
     Torch's global generators are seeded at every step from (seed, step); `fit` restores them for its caller.
     """
     for step in range(start, steps):
-        torch.manual_seed(_mix(*seed, step))
+        _seed_global(_mix(*seed, step))
         terms = objective(potential, batches[step])
         optimizer.zero_grad()
         total(terms).backward()
@@ -208,9 +208,15 @@ def fit(
                 run = _StageRun(potential, stage, number, seed, records)
                 if saved is not None and saved["stage"] == number:
                     run.load(saved)
-                for done in run.steps(batches, checkpoint):
-                    if report is not None:
-                        report(stage.name, steps_before + done, steps_in_all)
+                    run.recent = saved
+                try:
+                    for done in run.steps(batches, checkpoint):
+                        if report is not None:
+                            report(stage.name, steps_before + done, steps_in_all)
+                except KeyboardInterrupt:
+                    if checkpoint is not None:  # a step may be half done: save the last state known to be whole
+                        checkpoint.save(run.recent)
+                    raise
                 records = run.records
             steps_before += stage.steps
     return records
@@ -223,7 +229,7 @@ class _StageRun:
         self.potential, self.stage, self.number, self.seed = potential, stage, number, seed
         self.records, self.done, self.calms = list(records), 0, 0
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(_mix(seed, number))
+            _seed_global(_mix(seed, number))
             for name in stage.reset:
                 _reinitialise(potential.get_submodule(name))
         self.optimizer = stage.optimizer(potential, stage.objective)
@@ -231,32 +237,27 @@ class _StageRun:
         self.average = (
             AveragedModel(potential, multi_avg_fn=get_ema_multi_avg_fn(stage.average)) if stage.average else None
         )
+        self.recent = self.state()
 
     def steps(self, batches: Batches, checkpoint: Checkpoint | None) -> Iterator[int]:
         """Train to the stage's end, going back where it diverges; yields the number of steps done."""
         self.potential.train()
         self.stage.objective.train()
-        good = recent = self.state()
+        good = self.recent
         while self.done < self.stage.steps:
             trouble = None
-            try:
-                for terms in self._train(batches):
-                    yield self.done
-                    if self.done % GUARD_EVERY == 0 or self.done == self.stage.steps:
-                        trouble = divergence(terms)
-                        if trouble:
-                            break
-                        if self.done % SNAPSHOT_EVERY == 0:
-                            good, recent = recent, self.state()
-                        if checkpoint is not None and checkpoint.due():
-                            checkpoint.save(self.state())
-            except KeyboardInterrupt:
-                if checkpoint is not None:  # a step may be half done: save the last state known to be whole
-                    checkpoint.save(recent)
-                raise
+            for terms in self._train(batches):
+                yield self.done
+                if self.done % GUARD_EVERY == 0 or self.done == self.stage.steps:
+                    trouble = divergence(terms)
+                    if trouble:
+                        break
+                    if self.done % SNAPSHOT_EVERY == 0:
+                        good, self.recent = self.recent, self.state()
+                    if checkpoint is not None and checkpoint.due():
+                        checkpoint.save(self.state())
             if trouble:
                 self._go_back(good, trouble)
-                recent = good
         if self.average is not None:
             self.potential.load_state_dict(self.average.module.state_dict())
         self.potential.eval()
@@ -291,6 +292,7 @@ class _StageRun:
                 "log p(x)."
             )
         self.load(good | {"calms": calms})
+        self.recent = self.state()
 
     def state(self) -> dict[str, Any]:
         """A copy of everything that training changes."""
@@ -337,6 +339,13 @@ def _reinitialise(module: nn.Module) -> None:
         reset = getattr(part, "reset_parameters", None)
         if reset is not None:
             reset()
+
+
+def _seed_global(seed: int) -> None:
+    """Seed torch's global generators; unlike torch.manual_seed, at no cost for devices that are not in use."""
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
 
 
 def _mix(*numbers: int) -> int:

@@ -18,7 +18,6 @@ from fewlabels.errors import InputError
 __all__ = ["Images", "contact_sheet", "read_images"]
 
 _GREY_MODES = {"1", "L", "LA", "La"}
-_PALETTE_MODES = {"P", "PA"}
 _DEEP_MODES = ("I", "F")
 _DAMAGES = (OSError, ValueError, EOFError, RuntimeError, SyntaxError, struct.error, zipfile.BadZipFile, zlib.error)
 _RESERVED = {"unlabelled", "unlabeled"}
@@ -162,8 +161,7 @@ def _pixels(file: Path) -> NDArray[np.uint8]:
             warnings.simplefilter("ignore")  # damage that matters raises
             with Image.open(file) as image:
                 mode = image.mode
-                opaque = image.convert("RGBA") if mode in _PALETTE_MODES else image
-                pixels = np.asarray(opaque.convert("L" if mode in _GREY_MODES else "RGB"))
+                pixels = np.asarray(image.convert("L" if mode in _GREY_MODES else "RGB"))
     except (*_DAMAGES, Image.DecompressionBombError) as error:
         raise InputError(f"{file}: expected a whole image, came something else ({error})") from error
     if mode.startswith(_DEEP_MODES):

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from fewlabels.objective import Batch, Objective, Terms, noiseless
+from fewlabels.objectives.likelihood import likelihood_terms
 from fewlabels.samplers import Chain, revise, sghmc
 
 __all__ = ["InclusiveNRF"]
@@ -77,21 +78,11 @@ class InclusiveNRF(Objective):
             chain, proposals = self._propose_and_revise(lambda x: potential(x).log_partition, len(data))
             labels = potential(torch.cat([data, chain.x]))
         u_data, u_samples = labels.log_partition.split(len(data))
-        loss = {
-            "likelihood": self.weight * (u_samples.mean() - u_data.mean()),
-            "generator": (chain.x - proposals).flatten(1).square().sum(1).mean(),
-        }
-        if self.control:
-            loss["control"] = self.control * u_data.square().mean()
+        terms = likelihood_terms(u_data, u_samples, chain, self.weight, self.control)
+        terms.loss["generator"] = (chain.x - proposals).flatten(1).square().sum(1).mean()
         if self.entropy:
-            loss["entropy"] = self.entropy * labels.entropy()[: len(data)].mean()
-        info = {
-            "u_data": u_data.detach().mean(),
-            "u_samples": u_samples.detach().mean(),
-            "displacement": chain.displacement,
-            "largest": chain.x.abs().amax(),
-        }
-        return Terms(loss, info)
+            terms.loss["entropy"] = self.entropy * labels.entropy()[: len(data)].mean()
+        return terms
 
     def calm(self) -> None:
         """Halve the chain's step size."""

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from fewlabels.objective import Batch, Objective, Terms, noiseless
+from fewlabels.objectives.likelihood import likelihood_terms
 from fewlabels.samplers import sghmc
 
 __all__ = ["PersistentCD"]
@@ -72,16 +73,7 @@ class PersistentCD(Objective):
             )  # fmt: skip
             u_data, u_samples = potential(torch.cat([data, chain.x])).log_partition.split(len(data))
         self._drawn = slot, chain.x
-        loss = {"likelihood": self.weight * (u_samples.mean() - u_data.mean())}
-        if self.control:
-            loss["control"] = self.control * u_data.square().mean()
-        info = {
-            "u_data": u_data.detach().mean(),
-            "u_samples": u_samples.detach().mean(),
-            "displacement": chain.displacement,
-            "largest": chain.x.abs().amax(),
-        }
-        return Terms(loss, info)
+        return likelihood_terms(u_data, u_samples, chain, self.weight, self.control)
 
     def update(self, potential: nn.Module) -> None:
         """Write the revised chains back."""

@@ -1,0 +1,265 @@
+"""The methods' mathematics: who learns from what, exact gradients, equality of degenerate cases."""
+
+import pytest
+import torch
+from torch import nn
+
+from fewlabels.batches import Batches
+from fewlabels.labels import Categorical
+from fewlabels.objective import Batch, Objective, Sum, Terms
+from fewlabels.objectives.nce import NCE
+from fewlabels.objectives.nrf import InclusiveNRF
+from fewlabels.objectives.persistent_cd import PersistentCD
+from fewlabels.objectives.pseudo_likelihood import PseudoLikelihood
+from fewlabels.objectives.supervised import Supervised
+from fewlabels.sequence.language_model import LanguageModel
+from fewlabels.sequence.potential import TaggingPotential
+from fewlabels.sequence.text import Sentences, Vocabulary
+from fewlabels.train import adam, train
+
+
+class Net(nn.Module):
+    def __init__(self, dropout=0.0):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Dropout(dropout))
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x):
+        return Categorical(self.head(self.body(x)))
+
+
+class Generator(nn.Module):
+    latent = 4
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
+
+    def forward(self, h):
+        return self.net(h)
+
+
+def vectors(n_labelled=6, n_unlabelled=20):
+    return Batch(torch.randn(n_labelled, 3), torch.arange(n_labelled) % 2, torch.randn(n_unlabelled, 3))
+
+
+def sentences():
+    text = [["a", "b", "c"], ["b", "a"], ["c", "c", "a", "b"], ["a"]]
+    vocabulary = Vocabulary.of(text)
+    rows = Sentences([vocabulary.encode(s) for s in text])
+    tags = Sentences([[i % 2 for i in range(len(s))] for s in text])
+    index = torch.arange(4)
+    potential = TaggingPotential(vocabulary.spelling(), vocabulary.counts, 2, size=5, hidden=4)
+    return potential, Batch(rows[index], tags[index].values, rows[index]), vocabulary
+
+
+def nce():
+    potential, batch, vocabulary = sentences()
+    noise_model = LanguageModel(len(vocabulary), 5, embedding=4, hidden=4)
+    return potential, NCE(noise_model, torch.full((6,), 1 / 6)), batch
+
+
+def pseudo_likelihood():
+    potential, batch, vocabulary = sentences()
+    return potential, PseudoLikelihood(torch.tensor(vocabulary.counts), draws=10), batch
+
+
+def on_vectors(objective):
+    return lambda: (Net(), objective(), vectors())
+
+
+WORDS = {"words.word.weight", "words.feature.weight", "words.edge"}
+LSTMS = {
+    f"encoder.{way}.{kind}_{part}_l0"
+    for way in ("forwards", "backwards")
+    for kind in ("weight", "bias")
+    for part in ("ih", "hh")
+}
+HEAD = {"head.emission.weight", "head.emission.bias", "head.transition", "head.start", "head.stop"}
+SITE = {"site.weight", "site.bias", "site_word"}
+NET = {"body.0.weight", "body.0.bias", "head.weight", "head.bias"}
+GENERATOR = {f"generator.net.{i}.{kind}" for i in (0, 2) for kind in ("weight", "bias")}
+NOISE = {
+    "noise_model.embedding.weight", "noise_model.output.weight", "noise_model.output.bias",
+    *(f"noise_model.lstm.{kind}_{part}_l0" for kind in ("weight", "bias") for part in ("ih", "hh")),
+}  # fmt: skip
+
+# Which term reaches exactly which parameters: of the potential, and of the objective's own players.
+PLAYERS = [
+    ("supervised", on_vectors(Supervised), "supervised", NET, set()),
+    ("nrf", on_vectors(lambda: InclusiveNRF(Generator(), entropy=1.0)), "likelihood", NET, set()),
+    ("nrf", on_vectors(lambda: InclusiveNRF(Generator(), entropy=1.0)), "control", NET, set()),
+    ("nrf", on_vectors(lambda: InclusiveNRF(Generator(), entropy=1.0)), "entropy", NET, set()),
+    ("nrf", on_vectors(lambda: InclusiveNRF(Generator())), "generator", set(), GENERATOR),
+    ("nrf (x, h)", on_vectors(lambda: InclusiveNRF(Generator(), revise_latent=True)), "generator", set(), GENERATOR),
+    ("persistent cd", on_vectors(lambda: PersistentCD(torch.randn(30, 3))), "likelihood", NET, set()),
+    ("persistent cd", on_vectors(lambda: PersistentCD(torch.randn(30, 3))), "control", NET, set()),
+    ("nce", nce, "contrast", WORDS | LSTMS | HEAD | SITE, {"a", "b"}),
+    ("nce", nce, "noise_model", set(), NOISE),
+    ("pseudo-likelihood", pseudo_likelihood, "pseudo_likelihood", WORDS | LSTMS | SITE, set()),
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "term", "potential_learns", "objective_learns"),
+    [row[1:] for row in PLAYERS],
+    ids=[f"{row[0]}-{row[2]}" for row in PLAYERS],
+)
+def test_players(make, term, potential_learns, objective_learns):
+    potential, objective, batch = make()
+    objective(potential, batch).loss[term].backward()
+
+    def reached(module):
+        return {
+            name for name, parameter in module.named_parameters() if parameter.grad is not None and parameter.grad.any()
+        }
+
+    assert reached(potential) == potential_learns
+    assert reached(objective) == objective_learns
+
+
+def test_chains_leave_no_gradient_behind():
+    potential, objective = Net(), InclusiveNRF(Generator())
+    objective(potential, vectors())
+    assert all(parameter.grad is None for parameter in [*potential.parameters(), *objective.parameters()])
+
+
+class Line(nn.Module):
+    """u(x) = θ x - x² / 2, so that ∇_θ log p(x) = x - θ: a Gaussian of mean θ."""
+
+    def __init__(self, theta):
+        super().__init__()
+        self.theta = nn.Parameter(torch.tensor(theta))
+
+    def forward(self, x):
+        return Categorical(self.theta * x - x**2 / 2)
+
+
+@pytest.mark.parametrize("theta", [0.5, -1.0])
+def test_the_likelihood_gradient_is_exact_where_the_chain_has_mixed(theta):
+    potential = Line(theta)
+    objective = PersistentCD(
+        torch.randn(100_000, 1), weight=1.0, control=0.0, step_size=0.1, steps=80, momentum=0.0, noise=None
+    )
+    data = torch.randn(100_000, 1) + 2.0
+    objective(potential, Batch(None, torch.zeros(0), data)).loss["likelihood"].backward()
+    assert potential.theta.grad.item() == pytest.approx(theta - data.mean().item(), abs=0.02)  # d(-log p)/dθ = θ - E[x]
+
+
+def test_persistent_chains_are_written_back_after_the_step_and_only_those_drawn():
+    potential, objective = Net(), PersistentCD(torch.randn(50, 3), restart=0.0)
+    before = objective.buffer.clone()
+    objective(potential, vectors(n_unlabelled=10))
+    assert torch.equal(objective.buffer, before)
+    objective.update(potential)
+    moved = (objective.buffer != before).any(1).sum()
+    assert 0 < moved <= 10
+
+
+def test_restarts_come_from_the_start_pool():
+    objective = PersistentCD(torch.zeros(50, 3), restart=1.0, steps=0)
+    objective.buffer.fill_(9.0)
+    objective(Net(), vectors(n_unlabelled=40))
+    objective.update(Net())
+    assert (objective.buffer == 0).all(1).any()
+    assert ((objective.buffer == 0) | (objective.buffer == 9)).all()
+
+
+@pytest.mark.parametrize("make", [lambda: InclusiveNRF(Generator()), lambda: PersistentCD(torch.randn(30, 3))])
+def test_u_is_computed_without_the_nets_noise(make):
+    """Data and samples are compared on one function, and the potential is left in the mode it had."""
+    potential, objective = Net(dropout=0.9).train(), make()
+    seen = []
+    potential.register_forward_hook(lambda module, inputs, output: seen.append(module.training))
+    objective(potential, vectors())
+    assert seen and not any(seen)
+    assert potential.training
+
+
+def test_generator_regresses_onto_the_revised_proposals_by_hand():
+    generator, potential = Generator(), Line(0.0)
+    generator.net = nn.Linear(4, 1)
+    objective = InclusiveNRF(generator, step_size=0.1, steps=1, momentum=0.5, noise=0.0)
+    data = torch.randn(20, 1)
+    torch.manual_seed(3)
+    x0 = generator(torch.rand(20, 4)).detach()
+    torch.manual_seed(3)
+    terms = objective(potential, Batch(None, torch.zeros(0), data))
+    by_hand = ((x0 - 0.1 * x0) - x0).square().mean()  # one step of 0.1 on ∇u = -x
+    torch.testing.assert_close(terms.loss["generator"], by_hand)
+
+
+def test_clip_confines_the_revised_samples():
+    objective = InclusiveNRF(Generator(), step_size=100.0, clip=(-1.0, 1.0))
+    assert objective(Net(), vectors()).info["largest"] <= 1.0
+    assert InclusiveNRF(Generator(), step_size=100.0)(Net(), vectors()).info["largest"] > 1.0
+
+
+def test_sum_adds_terms_and_refuses_duplicates():
+    batch, potential = vectors(), Net()
+    both = Sum(Supervised(), InclusiveNRF(Generator()))(potential, batch)
+    assert set(both.loss) == {"supervised", "likelihood", "control", "generator"}
+    with pytest.raises(ValueError, match="supervised"):
+        Sum(Supervised(), Supervised())(potential, batch)
+
+
+def test_sum_updates_and_calms_every_part():
+    parts = PersistentCD(torch.randn(30, 3)), InclusiveNRF(Generator())
+    steps = [part.step_size for part in parts]
+    Sum(*parts).calm()
+    assert [part.step_size for part in parts] == [step / 2 for step in steps]
+
+
+def weights_after(objective, dropout, players=True):
+    torch.manual_seed(1)
+    potential = Net(dropout)
+    x = torch.randn(60, 3)
+    batches = Batches(x[:12], torch.arange(12) % 2, x, labelled=5, unlabelled=8, seed=0)
+    objective = objective()
+    optimizer = adam(0.01)(potential, objective)
+    list(train(potential, objective, batches, optimizer, 40))
+    return torch.cat([p.detach().flatten() for p in potential.parameters()])
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda: InclusiveNRF(Generator(), weight=0.0, control=0.0),
+        lambda: PersistentCD(torch.randn(30, 3), weight=0.0, control=0.0),
+    ],
+)
+def test_joint_training_of_weight_zero_is_supervised_training_to_the_bit(other, dropout):
+    supervised = weights_after(Supervised, dropout)
+    assert torch.equal(supervised, weights_after(lambda: Sum(Supervised(), other()), dropout))
+
+
+def test_control_joint_training_of_positive_weight_differs():
+    supervised = weights_after(Supervised, 0.0)
+    joint = weights_after(lambda: Sum(Supervised(), InclusiveNRF(Generator(), weight=0.1)), 0.0)
+    assert not torch.allclose(supervised, joint)
+
+
+def test_pseudo_likelihood_of_weight_zero_is_supervised_training_to_the_bit():
+    ends = []
+    for joint in (False, True):
+        torch.manual_seed(2)
+        potential, batch, vocabulary = sentences()
+        parts = [Supervised()]
+        if joint:
+            parts.append(PseudoLikelihood(torch.tensor(vocabulary.counts), weight=0.0, draws=10))
+        objective = Sum(*parts)
+        optimizer = torch.optim.SGD(potential.parameters(), lr=0.1)
+        for step in range(10):
+            torch.manual_seed(step)
+            optimizer.zero_grad()
+            sum(objective(potential, batch).loss.values()).backward()
+            optimizer.step()
+        ends.append(torch.cat([p.detach().flatten() for p in potential.parameters()]))
+    assert torch.equal(*ends)
+
+
+def test_objectives_say_that_forward_is_theirs_to_write():
+    with pytest.raises(NotImplementedError):
+        Objective()(Net(), vectors())
+    assert Terms({}, {}).loss == {}

@@ -1,0 +1,216 @@
+"""The training loop: exact resumption, going back when it diverges, streams that need no history."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fewlabels.batches import Batches, Shuffled
+from fewlabels.errors import DivergenceError, InputError
+from fewlabels.labels import Categorical
+from fewlabels.objective import Objective, Sum, Terms
+from fewlabels.objectives.persistent_cd import PersistentCD
+from fewlabels.objectives.supervised import Supervised
+from fewlabels.train import Checkpoint, Stage, adam, cosine, divergence, fit
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Dropout(0.3))
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x):
+        return Categorical(self.head(self.body(x)))
+
+
+def problem(seed=0):
+    torch.manual_seed(seed)
+    x = torch.randn(60, 3)
+    batches = Batches(x[:12], torch.arange(12) % 2, x, labelled=5, unlabelled=8, seed=seed)
+    pcd = PersistentCD(torch.randn(30, 3))
+    stages = [
+        Stage("pre-train", pcd, 130, adam(0.01), average=0.9),
+        Stage("joint", Sum(Supervised(), pcd), 170, adam(0.01, 0.02), schedule=cosine, reset=("head",)),
+    ]
+    return Net(), stages, batches
+
+
+def flat(module):
+    return torch.cat([value.detach().flatten().float() for value in module.state_dict().values()])
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("stop_at", [37, 129, 131, 233])
+def test_a_run_that_is_killed_resumes_to_the_identical_result(tmp_path, stop_at):
+    potential, stages, batches = problem()
+    records = fit(potential, stages, batches, seed=4)
+    whole = flat(potential)
+
+    def kill(name, done, total):
+        if done == stop_at:
+            raise Stop
+
+    path = tmp_path / "checkpoint.pt"
+    potential, stages, batches = problem()
+    with pytest.raises(Stop):
+        fit(potential, stages, batches, seed=4, checkpoint=Checkpoint(path, seconds=0.0), report=kill)
+    torch.manual_seed(99)  # nothing may depend on the caller's generator
+    potential, stages, batches = problem()
+    resumed = fit(potential, stages, batches, seed=4, checkpoint=Checkpoint(path, seconds=0.0))
+    assert torch.equal(flat(potential), whole)
+    assert resumed == records
+
+
+def test_an_interrupt_saves_and_the_run_resumes_to_the_identical_result(tmp_path):
+    potential, stages, batches = problem()
+    fit(potential, stages, batches, seed=4)
+    whole = flat(potential)
+
+    def interrupt(name, done, total):
+        if done == 217:
+            raise KeyboardInterrupt
+
+    checkpoint = Checkpoint(tmp_path / "checkpoint.pt", seconds=1e9)
+    potential, stages, batches = problem()
+    with pytest.raises(KeyboardInterrupt):
+        fit(potential, stages, batches, seed=4, checkpoint=checkpoint, report=interrupt)
+    potential, stages, batches = problem()
+    steps = []
+    fit(potential, stages, batches, seed=4, checkpoint=checkpoint, report=lambda name, done, total: steps.append(done))
+    assert min(steps) > 130
+    assert torch.equal(flat(potential), whole)
+
+
+def test_training_leaves_the_callers_generator_alone():
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    potential, stages, batches = problem(seed=5)
+    torch.set_rng_state(state)
+    fit(potential, stages, batches)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_seed_decides():
+    ends = []
+    for seed in (1, 1, 2):
+        potential, stages, batches = problem()
+        fit(potential, stages, batches, seed=seed)
+        ends.append(flat(potential))
+    assert torch.equal(ends[0], ends[1])
+    assert not torch.equal(ends[0], ends[2])
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(b"not a checkpoint")
+    potential, stages, batches = problem()
+    with pytest.raises(InputError, match=r"checkpoint\.pt"):
+        fit(potential, stages, batches, checkpoint=Checkpoint(path))
+
+
+class Explosive(Objective):
+    """Runs away for any step size above a bound."""
+
+    def __init__(self, bound, kind):
+        super().__init__()
+        self.step_size, self.bound, self.kind = 1.0, bound, kind
+        self.seen = 0
+
+    def forward(self, potential, batch):
+        self.seen += 1
+        loss = potential(batch.x).log_partition.square().mean()
+        wild = self.step_size > self.bound and self.seen > 120
+        if self.kind == "nan":
+            return Terms({"explosive": loss * float("nan") if wild else loss}, {})
+        gap = torch.tensor(1e6 if wild else 0.5)
+        return Terms({"explosive": loss}, {"u_data": gap, "u_samples": torch.tensor(0.0)})
+
+    def calm(self):
+        self.step_size /= 2
+
+
+@pytest.mark.parametrize("kind", ["nan", "runaway"])
+def test_divergence_is_noticed_and_mended(kind):
+    potential, _, batches = problem()
+    objective = Explosive(bound=0.3, kind=kind)
+    records = fit(potential, [Stage("only", objective, 300, adam(0.01))], batches)
+    assert objective.step_size == 0.25  # two halvings
+    assert flat(potential).isfinite().all()
+    assert [record.step for record in records] == sorted({record.step for record in records})
+
+
+def test_divergence_that_cannot_be_mended_is_an_error_that_says_what_to_do():
+    potential, _, batches = problem()
+    with pytest.raises(DivergenceError, match="lower the weight"):
+        fit(potential, [Stage("only", Explosive(bound=0.0, kind="nan"), 300, adam(0.01))], batches)
+
+
+def test_divergence_names_what_is_wrong():
+    one = torch.tensor(1.0)
+    assert divergence(Terms({"a": one}, {})) is None
+    assert "a is nan" in divergence(Terms({"a": one * float("nan")}, {}))
+    assert "u(data)" in divergence(Terms({}, {"u_data": one * 1e5, "u_samples": one}))
+
+
+def test_the_average_replaces_the_weights_at_the_end_of_a_stage():
+    potential, stages, batches = problem()
+    ends = []
+    for average in (0.0, 0.999999):
+        potential, stages, batches = problem()
+        first = flat(potential)
+        fit(potential, [stages[0]._replace(average=average)], batches)
+        ends.append((flat(potential) - first).abs().max().item())
+    assert ends[1] < 0.05 * ends[0]
+
+
+def test_reset_starts_the_head_afresh_and_nothing_else():
+    potential, stages, batches = problem()
+    before = {name: value.clone() for name, value in potential.state_dict().items()}
+    fit(potential, [stages[1]._replace(steps=1, optimizer=lambda p, o: torch.optim.SGD(p.parameters(), lr=0.0))], batches)
+    after = potential.state_dict()
+    assert not torch.equal(before["head.weight"], after["head.weight"])
+    assert torch.equal(before["body.0.weight"], after["body.0.weight"])
+
+
+@pytest.mark.parametrize(("n", "size"), [(10, 3), (10, 10), (4, 9), (1, 1)])
+def test_every_pass_of_a_stream_sees_everything_once(n, size):
+    stream = Shuffled(n, size, seed=(3,))
+    seen = torch.cat([stream[t] for t in range(3 * n)])
+    for epoch in range(3 * size):
+        assert sorted(seen[epoch * n : (epoch + 1) * n].tolist()) == list(range(n))
+    if n > 3:
+        assert seen[:n].tolist() != seen[n : 2 * n].tolist()
+
+
+def test_a_batch_needs_no_history():
+    forwards = Shuffled(17, 5, seed=(1, 2))
+    order = [forwards[t].tolist() for t in range(20)]
+    backwards = Shuffled(17, 5, seed=(1, 2))
+    assert [backwards[t].tolist() for t in reversed(range(20))] == order[::-1]
+    assert Shuffled(17, 5, seed=(1, 3))[0].tolist() != order[0]
+
+
+def test_streams_sorted_by_length_hardly_pad_and_lose_nothing():
+    lengths = np.random.default_rng(0).integers(1, 60, 1000)
+    plain, tidy = Shuffled(1000, 10, (0,)), Shuffled(1000, 10, (0,), lengths)
+
+    def padding(stream):
+        batches = [lengths[stream[t].numpy()] for t in range(100)]
+        return sum(len(b) * b.max() for b in batches) / sum(b.sum() for b in batches)
+
+    assert padding(plain) > 1.6
+    assert padding(tidy) < 1.2
+    assert sorted(torch.cat([tidy[t] for t in range(100)]).tolist()) == list(range(1000))
+
+
+def test_the_labelled_half_does_not_depend_on_the_unlabelled_half():
+    x = torch.arange(30.0).unsqueeze(1)
+    small = Batches(x[:6], torch.arange(6), x, labelled=4, unlabelled=3, seed=2)
+    large = Batches(x[:6], torch.arange(6), x[6:], labelled=4, unlabelled=20, seed=2)
+    for step in range(10):
+        assert torch.equal(small[step].x, large[step].x)
+        assert torch.equal(small[step].y.float(), small[step].x.squeeze(1))
