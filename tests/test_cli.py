@@ -7,9 +7,9 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -146,19 +146,24 @@ def content():
     return {path: path.read_bytes() if path.is_file() else None for path in Path().rglob("*")}
 
 
-def test_help_answers_at_once():
+def processor_seconds():
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
+
+
+@pytest.mark.parametrize(("arguments", "expected"), [(["--help"], "evaluate"), (["fit", "--help"], "--unlabelled")])
+def test_help_answers_within_a_second(arguments, expected):
+    """Processor time, the best of three: the clock on the wall also counts whatever else the machine does."""
     code = "import sys; from fewlabels.cli import main; sys.argv = ['fewlabels', *sys.argv[1:]]; main()"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src"), "COLUMNS": "100"}
-    for arguments, expected in ((["--help"], "evaluate"), (["fit", "--help"], "--unlabelled")):
-        seconds = []
-        for _ in range(3):
-            start = time.perf_counter()
-            done = subprocess.run(
-                [sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=environment, check=True
-            )
-            seconds.append(time.perf_counter() - start)
-        assert expected in done.stdout
-        assert min(seconds) < 1.0
+    seconds = []
+    for _ in range(3):
+        start = processor_seconds()
+        command = [sys.executable, "-c", code, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+        seconds.append(processor_seconds() - start)
+    assert expected in done.stdout
+    assert min(seconds) < 1.0
 
 
 def test_help_imports_nothing_heavy():
