@@ -10,9 +10,10 @@ from fewlabels.batches import Batches
 from fewlabels.labels import Categorical
 from fewlabels.objective import Batch
 from fewlabels.objectives.nce import NCE
+from fewlabels.optimizers import adam
 from fewlabels.sequence.language_model import LanguageModel
 from fewlabels.sequence.text import Padded, Sentences
-from fewlabels.train import adam, train
+from fewlabels.train import train
 
 WORDS, LONGEST = 3, 3
 SUPPORT = [list(x) for n in range(1, LONGEST + 1) for x in itertools.product(range(WORDS), repeat=n)]

@@ -12,10 +12,11 @@ from fewlabels.objectives.nrf import InclusiveNRF
 from fewlabels.objectives.persistent_cd import PersistentCD
 from fewlabels.objectives.pseudo_likelihood import PseudoLikelihood
 from fewlabels.objectives.supervised import Supervised
+from fewlabels.optimizers import adam
 from fewlabels.sequence.language_model import LanguageModel
 from fewlabels.sequence.potential import TaggingPotential
 from fewlabels.sequence.text import Sentences, Vocabulary
-from fewlabels.train import adam, train
+from fewlabels.train import train
 
 
 class Net(nn.Module):

@@ -5,13 +5,15 @@ import pytest
 import torch
 from torch import nn
 
-from fewlabels.batches import Batches, Shuffled
+from fewlabels.batches import Batches, OfOneLength, Shuffled
+from fewlabels.checkpoint import Checkpoint
 from fewlabels.errors import DivergenceError, InputError
 from fewlabels.labels import Categorical
 from fewlabels.objective import Objective, Sum, Terms
 from fewlabels.objectives.persistent_cd import PersistentCD
 from fewlabels.objectives.supervised import Supervised
-from fewlabels.train import Checkpoint, Stage, adam, cosine, divergence, fit
+from fewlabels.optimizers import adam, cosine
+from fewlabels.train import Stage, divergence, fit
 
 
 class Net(nn.Module):
@@ -170,7 +172,11 @@ def test_the_average_replaces_the_weights_at_the_end_of_a_stage():
 def test_reset_starts_the_head_afresh_and_nothing_else():
     potential, stages, batches = problem()
     before = {name: value.clone() for name, value in potential.state_dict().items()}
-    fit(potential, [stages[1]._replace(steps=1, optimizer=lambda p, o: torch.optim.SGD(p.parameters(), lr=0.0))], batches)
+    fit(
+        potential,
+        [stages[1]._replace(steps=1, optimizer=lambda p, o: torch.optim.SGD(p.parameters(), lr=0.0))],
+        batches,
+    )
     after = potential.state_dict()
     assert not torch.equal(before["head.weight"], after["head.weight"])
     assert torch.equal(before["body.0.weight"], after["body.0.weight"])
@@ -194,17 +200,17 @@ def test_a_batch_needs_no_history():
     assert Shuffled(17, 5, seed=(1, 3))[0].tolist() != order[0]
 
 
-def test_streams_sorted_by_length_hardly_pad_and_lose_nothing():
+def test_batches_of_one_length_hardly_pad_cost_about_the_same_and_lose_nothing():
     lengths = np.random.default_rng(0).integers(1, 60, 1000)
-    plain, tidy = Shuffled(1000, 10, (0,)), Shuffled(1000, 10, (0,), lengths)
-
-    def padding(stream):
-        batches = [lengths[stream[t].numpy()] for t in range(100)]
-        return sum(len(b) * b.max() for b in batches) / sum(b.sum() for b in batches)
-
-    assert padding(plain) > 1.6
-    assert padding(tidy) < 1.2
-    assert sorted(torch.cat([tidy[t] for t in range(100)]).tolist()) == list(range(1000))
+    stream = OfOneLength(lengths, 10, (0,))
+    batches = [stream[t] for t in range(200)]
+    sizes = [len(b) * lengths[b.numpy()].max() for b in batches]
+    assert max(sizes) <= 10 * lengths.mean()
+    assert min(sizes) > 4 * lengths.mean()
+    assert sum(sizes) / sum(lengths[b.numpy()].sum() for b in batches) < 1.05
+    per_pass = len(stream._pass(0))
+    assert sorted(torch.cat(batches[:per_pass]).tolist()) == list(range(1000))
+    assert sorted(torch.cat(batches[per_pass : 2 * per_pass]).tolist()) == list(range(1000))
 
 
 def test_the_labelled_half_does_not_depend_on_the_unlabelled_half():

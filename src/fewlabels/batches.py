@@ -14,11 +14,7 @@ from torch import Tensor
 
 from fewlabels.objective import Batch
 
-__all__ = ["Batches", "Indexable", "Shuffled"]
-
-WINDOW = 20
-"""Batches within which sentences are sorted by length: padding falls from 2.3 to 1.1 positions a token."""
-
+__all__ = ["Batches", "Indexable", "OfOneLength", "Shuffled"]
 
 class Indexable(Protocol):
     """Examples in memory: a tensor, or sentences that pad themselves."""
@@ -39,10 +35,6 @@ class Shuffled:
         How many a batch; may exceed n.
     seed
         Any sequence of integers that tells this stream from others.
-    lengths
-        Where given, (n,): every pass is sorted by length inside windows of 20 batches, and the order of the batches is
-        shuffled, so that a batch holds sentences of about one length.  The end of a pass that fills no batch is left
-        out; other examples are left out the next time.
 
     Examples
     --------
@@ -51,31 +43,71 @@ class Shuffled:
     [0, 1, 2, 3]
     """
 
-    def __init__(self, n: int, size: int, seed: Sequence[int], lengths: np.ndarray | None = None) -> None:
+    def __init__(self, n: int, size: int, seed: Sequence[int]) -> None:
         self.n, self.size, self.seed = n, size, tuple(seed)
-        self.lengths = lengths if lengths is not None and n >= 2 * size else None
         self._pass = lru_cache(maxsize=2)(self._order)
 
     def __getitem__(self, t: int) -> Tensor:
-        per_pass = self.n // self.size * self.size if self.lengths is not None else self.n
         first, last = t * self.size, (t + 1) * self.size
         parts = []
         while first < last:
-            epoch, position = divmod(first, per_pass)
+            epoch, position = divmod(first, self.n)
             parts.append(self._pass(epoch)[position : position + last - first])
             first += len(parts[-1])
         return torch.from_numpy(np.concatenate(parts))
 
     def _order(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng([*self.seed, epoch]).permutation(self.n)
+
+
+class OfOneLength:
+    """Endless passes over sentences in batches of about one length, each of about the same number of tokens.
+
+    A pass is sorted by length, ties in a new order, and cut where a batch would exceed the tokens of ``size`` sentences
+    of mean length, padding included; the batches come in a new order.  Steps cost about the same, next to nothing is
+    spent on padding, and every token weighs about the same in a mean over tokens: with a fixed number of sentences, a
+    batch of the longest costs ten times the average.
+
+    Parameters
+    ----------
+    lengths
+        Of the sentences, (n,).
+    size
+        How many sentences of mean length a batch stands for.
+    seed
+        Any sequence of integers that tells this stream from others.
+
+    Examples
+    --------
+    >>> stream = OfOneLength(np.array([1, 6, 1, 1, 1, 2]), 3, seed=(0,))
+    >>> sorted(sorted(stream[t].tolist()) for t in range(3))
+    [[0, 2, 3, 4], [1], [5]]
+    """
+
+    def __init__(self, lengths: np.ndarray, size: int, seed: Sequence[int]) -> None:
+        self.lengths, self.seed = lengths, tuple(seed)
+        self._cuts = _cuts(np.sort(lengths), size * lengths.mean())  # the same in every pass
+        self._pass = lru_cache(maxsize=2)(self._order)
+
+    def __getitem__(self, t: int) -> Tensor:
+        epoch, position = divmod(t, len(self._cuts) + 1)
+        return torch.from_numpy(self._pass(epoch)[position])
+
+    def _order(self, epoch: int) -> list[np.ndarray]:
         rng = np.random.default_rng([*self.seed, epoch])
-        order = rng.permutation(self.n)
-        if self.lengths is None:
-            return order
-        order = order[: self.n // self.size * self.size]
-        window = WINDOW * self.size
-        windows = [order[i : i + window] for i in range(0, len(order), window)]
-        windows = [part[np.argsort(self.lengths[part], kind="stable")] for part in windows]
-        return rng.permutation(np.concatenate(windows).reshape(-1, self.size)).reshape(-1)
+        order = rng.permutation(len(self.lengths))
+        batches = np.split(order[np.argsort(self.lengths[order], kind="stable")], self._cuts)
+        return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def _cuts(ascending: np.ndarray, budget: float) -> list[int]:
+    """Where to cut rising lengths so that no batch of two or more, padded to its longest, exceeds a budget."""
+    cuts, start = [], 0
+    for position, length in enumerate(ascending):
+        if position > start and (position + 1 - start) * length > budget:
+            cuts.append(position)
+            start = position
+    return cuts
 
 
 class Batches:
@@ -88,7 +120,7 @@ class Batches:
     x_unlabelled
         Examples from which log p(x) is learnt.
     labelled, unlabelled
-        Sizes of the two halves of a batch; no more than there are.
+        Sizes of the two halves of a batch; no more than there are.  Unlabelled sentences come as `OfOneLength`.
     seed
         Fixes both orders; each half has a stream of its own.
     """
@@ -97,9 +129,12 @@ class Batches:
         self, x: Indexable, y: Indexable, x_unlabelled: Indexable, *, labelled: int, unlabelled: int, seed: int
     ) -> None:
         self.x, self.y, self.x_unlabelled = x, y, x_unlabelled
-        self._labelled = Shuffled(len(x), min(labelled, len(x)), (seed, 0), _lengths(x))
-        self._unlabelled = Shuffled(
-            len(x_unlabelled), min(unlabelled, len(x_unlabelled)), (seed, 1), _lengths(x_unlabelled)
+        self._labelled = Shuffled(len(x), min(labelled, len(x)), (seed, 0))
+        lengths = _lengths(x_unlabelled)
+        self._unlabelled = (
+            Shuffled(len(x_unlabelled), min(unlabelled, len(x_unlabelled)), (seed, 1))
+            if lengths is None
+            else OfOneLength(lengths, unlabelled, (seed, 1))
         )
 
     def __getitem__(self, step: int) -> Batch:

@@ -38,7 +38,7 @@ class Labels(Protocol):
         ...
 
     def log_conditional(self, y: Tensor) -> Tensor:
-        """log p(y | x) = u(x, y) - u(x), shape (B,)."""
+        """Log p(y | x) = u(x, y) - u(x), shape (B,)."""
         ...
 
     def mode(self) -> Tensor:
@@ -46,7 +46,7 @@ class Labels(Protocol):
         ...
 
     def log_marginals(self) -> Tensor:
-        """log p(y_t = k | x), shape (B, K) or (B, T, K)."""
+        """Log p(y_t = k | x), shape (B, K) or (B, T, K)."""
         ...
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
@@ -82,7 +82,7 @@ class Categorical:
         return self.scores.gather(-1, y.unsqueeze(-1)).squeeze(-1)
 
     def log_conditional(self, y: Tensor) -> Tensor:
-        """log p(y | x) = u(x, y) - u(x), shape (B,)."""
+        """Log p(y | x) = u(x, y) - u(x), shape (B,)."""
         return -cross_entropy(self.scores, y, reduction="none")
 
     def mode(self) -> Tensor:
@@ -90,7 +90,7 @@ class Categorical:
         return self.scores.argmax(-1)
 
     def log_marginals(self) -> Tensor:
-        """log p(y = k | x), shape (B, K)."""
+        """Log p(y = k | x), shape (B, K)."""
         return self.scores.log_softmax(-1)
 
     def entropy(self) -> Tensor:
@@ -154,12 +154,12 @@ class LinearChain:
         return score if self.offset is None else score + self.offset
 
     def log_conditional(self, y: Tensor) -> Tensor:
-        """log p(y | x) = u(x, y) - u(x), shape (B,): ψ is never computed."""
+        """Log p(y | x) = u(x, y) - u(x), shape (B,): ψ is never computed."""
         return self._chain_score(y) - self._chain_partition
 
     @cached_property
     def _chain_partition(self) -> Tensor:
-        """log Σ_y exp(...) without ψ, by the forward recursion."""
+        """Log Σ_y exp(...) without ψ, by the forward recursion."""
         return _ChainLogPartition.apply(self.emissions, self.transitions, self.lengths)
 
     def _chain_score(self, y: Tensor) -> Tensor:
@@ -186,7 +186,7 @@ class LinearChain:
         return torch.stack(y[::-1], 1).masked_fill(~inside, 0)
 
     def log_marginals(self) -> Tensor:
-        """log p(y_t = k | x), shape (B, T, K), by forward and backward recursions; uniform behind a sentence's end."""
+        """Log p(y_t = k | x), shape (B, T, K), by forward and backward recursions; uniform behind a sentence's end."""
         emissions, transitions = self.emissions.double(), self.transitions.double()
         forward = _log_forward(emissions, transitions, self.lengths)
         mirrored = _log_forward(_mirror(emissions, self.lengths), transitions.T, self.lengths)
@@ -224,7 +224,7 @@ def _mirror(values: Tensor, lengths: Tensor) -> Tensor:
 
 
 def _log_forward(emissions: Tensor, transitions: Tensor, lengths: Tensor) -> Tensor:
-    """log α_t(k), shape (B, T, K): the forward recursion in the log domain; carried unchanged behind the end."""
+    """Log α_t(k), shape (B, T, K): the forward recursion in the log domain; carried unchanged behind the end."""
     transitions = transitions.clamp(min=FORBIDDEN)
     alpha = [emissions[:, 0].clamp(min=FORBIDDEN)]
     for t in range(1, emissions.shape[1]):

@@ -57,9 +57,7 @@ class LabelledKFold:
         """Pairs of index arrays (training, test)."""
         unlabelled = is_unlabelled(y)
         labelled, rest = np.flatnonzero(~unlabelled), np.flatnonzero(unlabelled)
-        classes, codes, counts = np.unique(
-            np.asarray(y)[labelled].astype(str), return_inverse=True, return_counts=True
-        )
+        classes, codes, counts = np.unique(np.asarray(y)[labelled].astype(str), return_inverse=True, return_counts=True)
         if len(labelled) < self.n_splits or counts.max(initial=0) < self.n_splits:
             raise InputError(
                 f"Expected at least {self.n_splits} labelled rows of some class for {self.n_splits} folds, got "

@@ -9,34 +9,27 @@ continues to the identical result and needs no generator states.
 
 import copy
 import hashlib
-import io
-import math
-import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fewlabels.batches import Batches
-from fewlabels.errors import DivergenceError, InputError
-from fewlabels.files import write_atomically
+from fewlabels.checkpoint import Checkpoint
+from fewlabels.errors import DivergenceError
 from fewlabels.objective import Objective, Terms
+from fewlabels.optimizers import Maker, Schedule, constant
 
-__all__ = ["Checkpoint", "Record", "Stage", "adam", "constant", "cosine", "divergence", "fit", "total", "train"]
+__all__ = ["Record", "Stage", "divergence", "fit", "total", "train"]
 
 GUARD_EVERY = 25
 SNAPSHOT_EVERY = 100
 RECORDS = 200
 CALMS = 6
 RUNAWAY = 1e3
-
-
-def constant(progress: float) -> float:
-    """The learning rate as it is."""
-    return 1.0
 
 
 class Stage(NamedTuple):
@@ -57,6 +50,8 @@ class Stage(NamedTuple):
     average
         Decay of an exponential moving average of the potential's weights, which replaces them at the stage's end; 0
         keeps the last weights.
+    clip
+        Bound on the norm of the gradient of all parameters together; None leaves it.
     reset
         Names of submodules of the potential that are initialised again first, such as ``("head",)``.
     """
@@ -64,9 +59,10 @@ class Stage(NamedTuple):
     name: str
     objective: Objective
     steps: int
-    optimizer: Callable[[nn.Module, Objective], torch.optim.Optimizer]
-    schedule: Callable[[float], float] = constant
+    optimizer: Maker
+    schedule: Schedule = constant
     average: float = 0.0
+    clip: float | None = None
     reset: tuple[str, ...] = ()
 
 
@@ -78,26 +74,6 @@ class Record(NamedTuple):
     values: dict[str, float]
 
 
-def cosine(progress: float) -> float:
-    """Down to 0 along half a cosine."""
-    return 0.5 * (1 + math.cos(math.pi * progress))
-
-
-def adam(
-    learning_rate: float, player_rate: float | None = None, betas: tuple[float, float] = (0.9, 0.999)
-) -> Callable[[nn.Module, Objective], torch.optim.Optimizer]:
-    """One Adam for the potential and the objective's players; ``player_rate`` is the latter's, by default the same."""
-
-    def make(potential: nn.Module, objective: Objective) -> torch.optim.Optimizer:
-        groups = [
-            {"params": list(potential.parameters()), "lr": learning_rate},
-            {"params": list(objective.parameters()), "lr": learning_rate if player_rate is None else player_rate},
-        ]
-        return torch.optim.Adam([group for group in groups if group["params"]], betas=betas, fused=True)
-
-    return make
-
-
 def train(
     potential: nn.Module,
     objective: Objective,
@@ -107,6 +83,7 @@ def train(
     *,
     start: int = 0,
     seed: Sequence[int] = (0,),
+    clip: float | None = None,
 ) -> Iterator[Terms]:
     """Take optimiser steps ``start`` to ``steps - 1`` on an objective and yield each one's terms.
 
@@ -117,6 +94,8 @@ def train(
         terms = objective(potential, batches[step])
         optimizer.zero_grad()
         total(terms).backward()
+        if clip is not None:
+            clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], clip)
         optimizer.step()
         objective.update(potential)
         yield terms
@@ -125,44 +104,6 @@ def train(
 def total(terms: Terms) -> Tensor:
     """The scalar that a step minimises."""
     return torch.stack(list(terms.loss.values())).sum()
-
-
-class Checkpoint:
-    """A file from which `fit` resumes to the identical result; it holds tensors and numbers, nothing executable.
-
-    Parameters
-    ----------
-    path
-        The file; written atomically, at most every ``seconds``, and when training is interrupted.
-    seconds
-        20 by default: what a kill can cost.
-    """
-
-    def __init__(self, path: Path, seconds: float = 20.0) -> None:
-        self.path, self.seconds, self._last = Path(path), seconds, time.monotonic()
-
-    def due(self) -> bool:
-        """Whether it is time to save again."""
-        return time.monotonic() - self._last >= self.seconds
-
-    def save(self, state: dict[str, Any]) -> None:
-        """Write the state."""
-        content = io.BytesIO()
-        torch.save(state, content)
-        write_atomically(self.path, content.getvalue())
-        self._last = time.monotonic()
-
-    def load(self) -> dict[str, Any] | None:
-        """The state, or None where there is no file."""
-        if not self.path.exists():
-            return None
-        try:
-            return torch.load(self.path, weights_only=True)
-        except Exception as error:
-            raise InputError(
-                f"Expected a checkpoint of fewlabels in {self.path}, got a file that cannot be read ({error}); "
-                "delete it to start afresh."
-            ) from error
 
 
 def fit(
@@ -267,8 +208,9 @@ class _StageRun:
         every = max(1, stage.steps // RECORDS)
         self._set_rates()
         for terms in train(
-            self.potential, stage.objective, batches, self.optimizer, stage.steps, start=self.done, seed=seed
-        ):
+            self.potential, stage.objective, batches, self.optimizer, stage.steps,
+            start=self.done, seed=seed, clip=stage.clip,
+        ):  # fmt: skip
             if self.done % every == 0:
                 values = {name: value.item() for name, value in (terms.loss | terms.info).items()}
                 self.records.append(Record(stage.name, self.done, values))

@@ -80,7 +80,7 @@ class NCE(Objective):
         return Terms(loss, info)
 
     def log_density(self, u: Tensor, lengths: Tensor) -> Tensor:
-        """log p(x), shape (B,), from u(x) and the numbers of words."""
+        """Log p(x), shape (B,), from u(x) and the numbers of words."""
         return u + self.length_prior[lengths].log() - (self.a * lengths + self.b)
 
     @torch.no_grad()

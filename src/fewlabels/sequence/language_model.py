@@ -41,7 +41,7 @@ class LanguageModel(nn.Module):
         self.output = nn.Linear(hidden, words + 1)  # the last column stops it
 
     def forward(self, x: Padded) -> Tensor:
-        """log q(x), shape (B,); lengths must not exceed ``longest``."""
+        """Log q(x), shape (B,); lengths must not exceed ``longest``."""
         assert int(x.lengths.max()) <= self.longest, "a sentence is longer than the model's support"
         start = x.values.new_full((len(x.values), 1), self.words)
         state, _ = self.lstm(self.embedding(torch.cat([start, x.values], 1)))  # (B, T + 1, H)
@@ -77,7 +77,7 @@ class LanguageModel(nn.Module):
         return Padded(values[:, : int(lengths.max())], lengths), log_q
 
     def _log_softmax(self, state: Tensor, position: Tensor) -> Tensor:
-        """log q(. | history), (N, V + 1), with no stop at position 0."""
+        """Log q(. | history), (N, V + 1), with no stop at position 0."""
         logits = self.output(state)
         stop = logits[:, -1:].masked_fill((position == 0).unsqueeze(1), float("-inf"))
         return torch.cat([logits[:, :-1], stop], 1).log_softmax(-1)

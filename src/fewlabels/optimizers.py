@@ -1,0 +1,78 @@
+"""Makers of optimisers with a learning rate for each player, and schedules of the rates.
+
+A maker is called with (potential, objective); a schedule maps progress in [0, 1) to a factor.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from fewlabels.layers import RMSprop
+from fewlabels.objective import Objective
+
+__all__ = ["Maker", "Schedule", "adam", "constant", "cosine", "drop", "groups", "hold", "rmsprop", "warm"]
+
+Maker = Callable[[nn.Module, Objective], torch.optim.Optimizer]
+Schedule = Callable[[float], float]
+
+
+def constant(progress: float) -> float:
+    """The learning rate as it is."""
+    return 1.0
+
+
+def cosine(progress: float) -> float:
+    """Down to 0 along half a cosine."""
+    return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def warm(steps: float, schedule: Schedule) -> Schedule:
+    """A schedule that starts from 0 and rises in a straight line over the first part, ``steps`` of progress."""
+    return lambda progress: min(1.0, progress / steps) * schedule(progress)
+
+
+def hold(until: float) -> Schedule:
+    """1 up to a point, then down to 0 in a straight line."""
+    return lambda progress: 1.0 if progress < until else (1 - progress) / (1 - until)
+
+
+def drop(at: float, factor: float = 0.1) -> Schedule:
+    """1 up to a point, then a constant factor."""
+    return lambda progress: 1.0 if progress < at else factor
+
+
+def groups(
+    potential: nn.Module, objective: Objective, rate: float, player_rate: float | None, head_rate: float | None
+) -> list[dict[str, Any]]:
+    """Parameter groups with a learning rate each: the potential's body, its head, and the objective's players.
+
+    None stands for ``rate``.  Groups without parameters are left out.
+    """
+    head = {id(p) for name, p in potential.named_parameters() if "head" in name.split(".")}
+    rates = {"body": rate, "head": head_rate or rate, "players": player_rate or rate}
+    parameters = {
+        "body": [p for p in potential.parameters() if id(p) not in head],
+        "head": [p for p in potential.parameters() if id(p) in head],
+        "players": list(objective.parameters()),
+    }
+    return [{"params": parameters[name], "lr": rates[name]} for name in rates if parameters[name]]
+
+
+def adam(
+    rate: float,
+    player_rate: float | None = None,
+    head_rate: float | None = None,
+    betas: tuple[float, float] = (0.9, 0.999),
+) -> Maker:
+    """One Adam for the potential and the objective's players; see `groups` for the rates."""
+    return lambda potential, objective: torch.optim.Adam(
+        groups(potential, objective, rate, player_rate, head_rate), betas=betas, fused=True
+    )
+
+
+def rmsprop(rate: float, player_rate: float | None = None) -> Maker:
+    """One `fewlabels.layers.RMSprop` for the potential and the objective's players; see `groups` for the rates."""
+    return lambda potential, objective: RMSprop(groups(potential, objective, rate, player_rate, None))
