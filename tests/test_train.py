@@ -203,10 +203,10 @@ def test_a_batch_needs_no_history():
 def test_batches_of_one_length_hardly_pad_cost_about_the_same_and_lose_nothing():
     lengths = np.random.default_rng(0).integers(1, 60, 1000)
     stream = OfOneLength(lengths, 10, (0,))
-    batches = [stream[t] for t in range(200)]
+    batches = [stream[t] for t in range(300)]
     sizes = [len(b) * lengths[b.numpy()].max() for b in batches]
     assert max(sizes) <= 10 * lengths.mean()
-    assert min(sizes) > 4 * lengths.mean()
+    assert np.median(sizes) > 9 * lengths.mean()
     assert sum(sizes) / sum(lengths[b.numpy()].sum() for b in batches) < 1.05
     per_pass = len(stream._pass(0))
     assert sorted(torch.cat(batches[:per_pass]).tolist()) == list(range(1000))

@@ -16,6 +16,7 @@ from fewlabels.objective import Batch
 
 __all__ = ["Batches", "Indexable", "OfOneLength", "Shuffled"]
 
+
 class Indexable(Protocol):
     """Examples in memory: a tensor, or sentences that pad themselves."""
 

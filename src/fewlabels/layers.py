@@ -46,7 +46,7 @@ class _WeightNorm(nn.Module):
             self.g.fill_(self.spread)
 
     def scaled(self, products: Tensor) -> Tensor:
-        """g / ‖v‖ times the products of v with the inputs, plus b: cheaper than to scale v itself."""
+        """G / ‖v‖ times the products of v with the inputs, plus b: cheaper than to scale v itself."""
         scale = self.g.flatten() / torch.linalg.vector_norm(self.v.flatten(1), dim=1)
         per_unit = [-1] + [1] * (products.dim() - 2)
         return torch.addcmul(self.b.view(per_unit), products, scale.view(per_unit))

@@ -1,0 +1,40 @@
+"""Better models from few labels and many unlabelled examples, by energy-based models.
+
+The estimators speak scikit-learn; everything under them is plain PyTorch: potentials that return label structures,
+objectives that turn a batch into loss terms, one training loop.  One sign throughout: p ∝ exp u, with u the potential.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fewlabels.classifier import SemiSupervisedClassifier
+    from fewlabels.errors import DivergenceError, InputError
+    from fewlabels.loading import load
+    from fewlabels.model_selection import LabelledKFold
+    from fewlabels.tagger import SemiSupervisedTagger
+
+__all__ = [
+    "DivergenceError",
+    "InputError",
+    "LabelledKFold",
+    "SemiSupervisedClassifier",
+    "SemiSupervisedTagger",
+    "load",
+]
+
+_HOME = {
+    "DivergenceError": "errors",
+    "InputError": "errors",
+    "LabelledKFold": "model_selection",
+    "SemiSupervisedClassifier": "classifier",
+    "SemiSupervisedTagger": "tagger",
+    "load": "loading",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that the command line starts without torch."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'fewlabels' has no attribute {name!r}")
+    return getattr(import_module(f"fewlabels.{_HOME[name]}"), name)

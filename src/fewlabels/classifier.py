@@ -1,0 +1,291 @@
+"""The classifier: scikit-learn's interface to the methods for tables and images."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor, nn
+
+from fewlabels.batches import Batches
+from fewlabels.checkpoint import Checkpoint
+from fewlabels.errors import InputError
+from fewlabels.estimation import (
+    Trainer,
+    check_parameters,
+    checkpoint_folder,
+    choose_and_train,
+    load_weights,
+    saved_parameters,
+    seeded,
+    settings_of,
+)
+from fewlabels.labels import Categorical
+from fewlabels.methods import VECTORS, Setting
+from fewlabels.model_file import write_model
+from fewlabels.model_selection import LabelledKFold
+from fewlabels.progress import Report, progress_bar
+from fewlabels.samplers import sghmc
+from fewlabels.scaling import Scaling
+from fewlabels.train import Record, fit
+from fewlabels.validation import check_finite, check_labels, input_errors
+from fewlabels.vectors import build_players, build_potential, empty_potential, proposals
+
+__all__ = ["SemiSupervisedClassifier"]
+
+BATCH = 50
+"""Labelled and unlabelled inputs a step, as in the recipes."""
+
+PROPOSALS = 512
+"""How many proposals a fitted model keeps to sample from."""
+
+AT_ONCE = 1000
+"""Inputs scored at once."""
+
+
+class _Trained(NamedTuple):
+    """The outcome of one training run."""
+
+    potential: nn.Module
+    proposals: Tensor | None
+    history: list[Record]
+
+
+class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
+    """Classify tables and images with few labels and many unlabelled examples.
+
+    An energy-based model p(x, y) ∝ exp u(x, y) is trained on log p(y | x) where there are labels and on log p(x)
+    everywhere.  Inputs are put on unit scale by the statistics of all rows given to `fit`.
+
+    Parameters
+    ----------
+    method
+        "joint" (both at once), "pretrain" (log p(x), then log p(y | x)), "supervised", or "persistent_cd" (joint, with
+        persistent chains in place of a generator).
+    potential
+        Your own network in place of the built-in one: a module from inputs on unit scale, (B, D) or (B, C, H, W), to
+        scores (B, K) or a `fewlabels.labels.Categorical`.  A submodule named ``head`` starts afresh between
+        pre-training and fine-tuning; without one the last layer is kept.  Copied, not changed.
+    generator
+        Your own generator: a module with an integer attribute ``latent``, from latents (B, latent) to inputs.
+    weight, step_size
+        Factors on the recipe's weight of log p(x) and step size of the chain.  "auto" chooses by cross-validation on
+        the labels, with supervised training among the candidates (`fewlabels.selection`): 4 to 5 times the time of a
+        single run.
+    folds
+        Of that cross-validation; no more than the rarest class has labels.
+    effort
+        Factor on the number of training steps; 1 is the recipe.
+    random_state
+        Seed.
+    checkpoint
+        A folder in which an interrupted `fit` leaves what it needs to resume to the identical result, or None.
+    verbose
+        Show progress, with the time left, on standard error.
+
+    Attributes
+    ----------
+    classes_
+        The classes, sorted, (K,).
+    choice_
+        One line: what was chosen, and why.
+    setting_
+        The chosen `fewlabels.methods.Setting`.
+    history_
+        Records of training, for curves.
+    n_features_in_
+        D, for tables.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_blobs
+    >>> X, truth = make_blobs(200, centers=3, random_state=0, cluster_std=0.5)
+    >>> y = truth.copy()
+    >>> y[30:] = -1  # only the first 30 rows have labels
+    >>> model = SemiSupervisedClassifier(effort=0.05, random_state=0).fit(X, y)
+    >>> bool(model.score(X[30:], truth[30:]) > 0.9)
+    True
+    """
+
+    def __init__(
+        self,
+        method: str = "joint",
+        *,
+        potential: nn.Module | None = None,
+        generator: nn.Module | None = None,
+        weight: float | str = "auto",
+        step_size: float | str = "auto",
+        folds: int = 2,
+        effort: float = 1.0,
+        random_state: int | np.random.RandomState | None = None,
+        checkpoint: str | Path | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.method = method
+        self.potential = potential
+        self.generator = generator
+        self.weight = weight
+        self.step_size = step_size
+        self.folds = folds
+        self.effort = effort
+        self.random_state = random_state
+        self.checkpoint = checkpoint
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any) -> "SemiSupervisedClassifier":
+        """Train on labelled and unlabelled rows.
+
+        Parameters
+        ----------
+        X
+            Tables (N, D), or images (N, H, W) or (N, H, W, C).
+        y
+            (N,): integers, text or booleans; -1 (or None) for unlabelled rows.
+
+        Raises
+        ------
+        InputError
+            Where the data or a parameter is not as described.
+        DivergenceError
+            Where training with fixed ``weight`` and ``step_size`` diverges for good.
+        """
+        check_parameters(self, VECTORS)
+        x = self._validated(X, reset=True)
+        self.classes_, codes = check_labels(y, len(x))
+        self._scaling = Scaling.of(x)
+        data = torch.from_numpy(self._scaling.apply(x))
+        rows = np.flatnonzero(codes >= 0)
+        settings = settings_of(self.method, self.weight, self.step_size)
+        folds = min(self.folds, int(np.bincount(codes[rows]).min()))
+        splits = list(LabelledKFold(folds).split(x[rows], codes[rows]))
+        train = self._trainer(data, codes, check_random_state(self.random_state).randint(2**31))
+
+        def judge(trained: _Trained, held_out: np.ndarray) -> np.ndarray:
+            with torch.no_grad():
+                labels = trained.potential(data[held_out])
+                truth = torch.from_numpy(codes[held_out])
+                return np.stack([(labels.mode() != truth).float().numpy(), -labels.log_conditional(truth).numpy()])
+
+        with progress_bar(self.verbose) as report:
+            folder = checkpoint_folder(self.checkpoint)
+            splits = [(rows[kept], rows[held_out]) for kept, held_out in splits]
+            (self.setting_, self.choice_), trained = choose_and_train(
+                settings, rows, splits, train, judge, folder, report
+            )
+        self._potential, self._proposals, self.history_ = trained
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Most probable class of each row, (N,)."""
+        return self.classes_[self.predict_proba(X).argmax(1)]
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """p(y | x), (N, K), in the order of ``classes_``."""
+        return np.concatenate([labels.log_marginals().exp().numpy() for labels in self._labels(X)]).astype(float)
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """u(x), (N,): log p(x) up to a constant that is the same for all x, so only differences mean anything."""
+        return np.concatenate([labels.log_partition.numpy() for labels in self._labels(X)]).astype(float)
+
+    def sample(self, n: int = 1, random_state: int | None = None) -> np.ndarray:
+        """Draw n inputs from the model, of the form of X: proposals kept from training, revised by Langevin steps."""
+        check_is_fitted(self)
+        if self._proposals is None:
+            raise InputError(
+                f"Expected a model of log p(x) to sample from, but this one was trained with method={self.method!r}"
+                f"{'' if self.method == 'supervised' else ' and chose supervised training'}: fit one that learns p(x)."
+            )
+        generator = torch.Generator().manual_seed(int(check_random_state(random_state).randint(2**31)))
+        start = self._proposals[torch.randint(len(self._proposals), (n,), generator=generator)]
+        chain = sghmc(
+            lambda x: self._potential(x).log_partition, start, step_size=0.02 * self.setting_.step_size, steps=20,
+            noise=0.02, generator=generator,
+        )  # fmt: skip
+        x = self._scaling.invert(chain.x.clamp(self._proposals.amin(), self._proposals.amax()).numpy())
+        return x if x.ndim == 2 else self._as_image(x)
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted model to one file, which `fewlabels.load` reads; nothing in it is executable."""
+        check_is_fitted(self)
+        description = {
+            "kind": "classifier",
+            "network": type(self._potential).__name__,
+            "parameters": saved_parameters(self),
+            "classes": self.classes_.tolist(),
+            "shape": list(self._shape),
+            "choice": self.choice_,
+            "setting": list(self.setting_),
+        }
+        tensors = {f"potential.{name}": value for name, value in self._potential.state_dict().items()}
+        tensors |= {"shift": torch.from_numpy(self._scaling.shift), "scale": torch.from_numpy(self._scaling.scale)}
+        if self._proposals is not None:
+            tensors["proposals"] = self._proposals
+        write_model(path, description, tensors)
+
+    @classmethod
+    def restore(
+        cls, description: dict[str, Any], tensors: dict[str, Tensor], potential: nn.Module | None = None
+    ) -> "SemiSupervisedClassifier":
+        """The fitted model that a file's contents describe; ``potential`` where it was trained with your own."""
+        model = cls(**description["parameters"])
+        model.classes_ = np.array(description["classes"])
+        model._shape = tuple(description["shape"])
+        if len(model._shape) == 1:
+            model.n_features_in_ = model._shape[0]
+        model._scaling = Scaling(tensors["shift"].numpy(), tensors["scale"].numpy())
+        model.choice_, model.setting_ = description["choice"], Setting(*description["setting"])
+        model.history_ = []
+        model._proposals = tensors.get("proposals")
+        model._potential = empty_potential(potential, tensors["shift"].shape, len(model.classes_))
+        load_weights(model._potential, description["network"], tensors)
+        return model
+
+    def _validated(self, X: Any, *, reset: bool) -> np.ndarray:
+        """X as floats, (N, D) or (N, C, H, W), or an InputError."""
+        with input_errors():
+            X = validate_data(self, X, dtype=None, ensure_all_finite=False, allow_nd=True, reset=reset)
+            if X.dtype.kind not in "buif":
+                X = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, allow_nd=True, reset=reset)
+        check_finite(X)
+        if X.ndim > 4:
+            raise InputError(f"Expected tables (N, D) or images (N, H, W) or (N, H, W, C), got shape {X.shape}.")
+        shape = X.shape[1:]
+        if reset:
+            self._shape = shape
+        elif shape != self._shape:
+            raise InputError(f"Expected inputs of shape {self._shape}, as in fit, got {shape}.")
+        X = X[..., None] if X.ndim == 3 else X
+        return (X.transpose(0, 3, 1, 2) if X.ndim == 4 else X).astype(np.float64)
+
+    def _as_image(self, x: np.ndarray) -> np.ndarray:
+        x = x.transpose(0, 2, 3, 1)
+        return x[..., 0] if len(self._shape) == 2 else x
+
+    def _trainer(self, data: Tensor, codes: np.ndarray, seed: int) -> Trainer[_Trained]:
+        """The function that trains once on the labels of some rows and all inputs."""
+        y = torch.from_numpy(codes)
+
+        def train(
+            rows: np.ndarray, setting: Setting, share: float, run: int, report: Report, checkpoint: Checkpoint | None
+        ) -> _Trained:
+            with seeded(seed, run):
+                potential = build_potential(self.potential, data, len(self.classes_))
+                players = build_players(self.generator, potential, data, share * self.effort)
+                stages = VECTORS["supervised" if setting.weight == 0 else self.method](players, setting)
+                batches = Batches(data[rows], y[rows], data, labelled=BATCH, unlabelled=BATCH, seed=seed + run)
+                history = fit(potential, stages, batches, seed=seed + run, checkpoint=checkpoint, report=report)
+                return _Trained(potential, proposals(stages, PROPOSALS), history)
+
+        return train
+
+    def _labels(self, X: Any) -> Iterator[Categorical]:
+        """u(x, ·) of X, some rows at a time."""
+        check_is_fitted(self)
+        x = torch.from_numpy(self._scaling.apply(self._validated(X, reset=False)))
+        for part in x.split(AT_ONCE):
+            with torch.no_grad():
+                yield self._potential(part)

@@ -1,0 +1,195 @@
+"""What the estimators share: from parameters and labels to a chosen setting and a trained model."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor, nn
+
+from fewlabels.checkpoint import Checkpoint
+from fewlabels.errors import DivergenceError, InputError
+from fewlabels.methods import SUPERVISED, Setting
+from fewlabels.progress import Report
+from fewlabels.selection import SHORTER, Choice, candidates, choose, describe
+
+__all__ = [
+    "Outcome",
+    "Trainer",
+    "check_parameters",
+    "checkpoint_folder",
+    "choose_and_train",
+    "load_weights",
+    "saved_parameters",
+    "seeded",
+    "settings_of",
+]
+
+NOT_SAVED = ("potential", "generator", "random_state", "checkpoint", "verbose")
+LEARNS_WITH_WEIGHT = ("joint", "persistent_cd", "nce")
+RESOLUTION = 10_000
+
+Model = TypeVar("Model", covariant=True)
+
+
+class Trainer(Protocol[Model]):
+    """Trains once: on the labels of some rows, under a setting, with a share of the full number of steps."""
+
+    def __call__(
+        self, rows: np.ndarray, setting: Setting, share: float, seed: int, report: Report, checkpoint: Checkpoint | None
+    ) -> Model:
+        """The trained model."""
+        ...
+
+
+Fitted = TypeVar("Fitted")
+
+
+class Outcome(NamedTuple, Generic[Fitted]):
+    """A choice and the model trained on all labels under it."""
+
+    choice: Choice
+    model: Fitted
+
+
+def check_parameters(estimator: BaseEstimator, methods: Iterable[str]) -> None:
+    """Refuse parameters that mean nothing, naming what was expected."""
+    given = estimator.get_params(deep=False)
+    if given["method"] not in methods:
+        raise InputError(f"Expected method to be one of {', '.join(methods)}, got {given['method']!r}.")
+    for name in ("weight", "step_size", "effort"):
+        value = given.get(name, 1.0)
+        open_to_choice = name != "effort" and value == "auto"
+        lowest = 0 if name == "weight" else np.nextafter(0, 1)
+        if not open_to_choice and (isinstance(value, str) or not lowest <= value < np.inf):
+            kind = "a positive number" if name != "weight" else "a number of 0 or more"
+            raise InputError(f"Expected {name} to be {kind}{' or auto' if name != 'effort' else ''}, got {value!r}.")
+    if given["folds"] < 2:
+        raise InputError(f"Expected folds to be at least 2, got {given['folds']!r}.")
+
+
+def settings_of(method: str, weight: float | str, step_size: float | str) -> list[Setting]:
+    """The settings among which a method has to choose; one where there is nothing to choose."""
+    if method == "supervised":
+        return [SUPERVISED]
+    if method in LEARNS_WITH_WEIGHT:
+        return candidates(weight, step_size)
+    return [Setting(1.0 if weight == "auto" else float(weight), 1.0 if step_size == "auto" else float(step_size))]
+
+
+def choose_and_train(
+    settings: Sequence[Setting],
+    rows: np.ndarray,
+    folds: Sequence[tuple[np.ndarray, np.ndarray]],
+    train: Trainer[Fitted],
+    judge: Callable[[Fitted, np.ndarray], np.ndarray],
+    folder: Path | None,
+    report: Report,
+) -> Outcome[Fitted]:
+    """Choose among settings by cross-validation and train on all labels under the chosen one.
+
+    Should the chosen one then diverge for good, supervised training takes its place, and the reason says so.
+
+    Parameters
+    ----------
+    settings
+        Candidates; with a single one nothing is chosen.
+    rows
+        All labelled rows.
+    folds
+        Pairs of (training, held-out) labelled rows.
+    train
+        Trains once.
+    judge
+        Errors and log losses, (2, n), of a trained model on held-out rows.
+    folder
+        Where an interrupted run keeps its state, or None.
+    report
+        Told of overall progress.
+    """
+    runs = len(settings) * len(folds) if len(settings) > 1 else 0
+    overall = _Overall(report, SHORTER * runs + 1)
+
+    def verdict(setting: Setting, kept: np.ndarray, held_out: np.ndarray, fold: int) -> np.ndarray:
+        label = f"trying {describe(setting)}"
+        return judge(train(kept, setting, SHORTER, fold + 1, overall.run(SHORTER, label), None), held_out)
+
+    if runs:
+        choice = choose(settings, verdict, folds, None if folder is None else folder / "choice.json")
+    else:
+        choice = Choice(settings[0], f"used {describe(settings[0])}, as given: nothing was left to choose")
+    checkpoint = None if folder is None else Checkpoint(folder / "training.pt")
+    try:
+        model = train(rows, choice.setting, 1.0, 0, overall.run(1.0, "training"), checkpoint)
+    except DivergenceError:
+        if not runs:
+            raise
+        choice = Choice(
+            SUPERVISED, f"{choice.reason}; it diverged on all labels, so supervised training took its place"
+        )
+        model = train(rows, SUPERVISED, 1.0, 0, overall.run(0.0, "training, supervised"), None)
+    return Outcome(choice, model)
+
+
+class _Overall:
+    """Progress over several runs of unequal length, as one count."""
+
+    def __init__(self, report: Report, length: float) -> None:
+        self._report, self._length, self._before = report, length, 0.0
+
+    def run(self, share: float, label: str) -> Report:
+        """The report of the next run, which takes a share of the whole."""
+        before = self._before
+        self._before += share
+
+        def report(stage: str, done: int, total: int) -> None:
+            position = (before + share * done / total) / self._length
+            self._report(f"{label}: {stage}", round(RESOLUTION * position), RESOLUTION)
+
+        return report
+
+
+def saved_parameters(estimator: BaseEstimator) -> dict[str, Any]:
+    """The constructor's arguments that a model file keeps."""
+    given = estimator.get_params(deep=False)
+    return {name: value for name, value in given.items() if name not in NOT_SAVED}
+
+
+def checkpoint_folder(checkpoint: str | Path | None) -> Path | None:
+    """The folder of an interrupted run's state, made where there is none; or None."""
+    if checkpoint is None:
+        return None
+    folder = Path(checkpoint)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def seeded(seed: int, run: int) -> Iterator[None]:
+    """Draw from torch's global generator as seeded by (seed, run), and give it back as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed + 7919 * run)
+        yield
+
+
+def load_weights(potential: nn.Module, network: str, tensors: dict[str, Tensor]) -> None:
+    """Put a model file's weights into a potential.
+
+    Raises
+    ------
+    InputError
+        Where the file was written by another network than this.
+    """
+    prefix = "potential."
+    weights = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+    try:
+        potential.load_state_dict(weights)
+    except RuntimeError as error:
+        raise InputError(
+            f"Expected the network that the model was trained with, {network}, got {type(potential).__name__} of other "
+            "parameters: give the same network to load(path, potential=...)."
+        ) from error
+    potential.eval()

@@ -1,1 +1,0 @@
-"""Images: potentials and generators."""

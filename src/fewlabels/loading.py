@@ -1,0 +1,31 @@
+"""Loading whatever model a file holds."""
+
+from pathlib import Path
+
+from torch import nn
+
+from fewlabels.classifier import SemiSupervisedClassifier
+from fewlabels.model_file import read_model
+from fewlabels.tagger import SemiSupervisedTagger
+
+__all__ = ["load"]
+
+
+def load(path: str | Path, potential: nn.Module | None = None) -> SemiSupervisedClassifier | SemiSupervisedTagger:
+    """Read a fitted model; nothing in its file is executed.
+
+    Parameters
+    ----------
+    path
+        A file written by an estimator's ``save``.
+    potential
+        Needed only for a model that was trained with your own network: the same network, whatever its weights.
+
+    Raises
+    ------
+    InputError
+        Where the file is absent, truncated, of another program, or holds another network.
+    """
+    description, tensors = read_model(path)
+    estimator = SemiSupervisedClassifier if description["kind"] == "classifier" else SemiSupervisedTagger
+    return estimator.restore(description, tensors, potential)

@@ -1,0 +1,197 @@
+"""The methods by name: each is a list of stages through which one potential passes.
+
+A method that learns log p(x) takes a `Setting`, which scales the two numbers that decide over gain or harm; everything
+else of a recipe stands here, where it is used.  Two literal dicts are the whole registry, one for vectors and images,
+one for sentences.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from fewlabels.objective import Objective, Sum
+from fewlabels.objectives.nce import NCE
+from fewlabels.objectives.nrf import InclusiveNRF
+from fewlabels.objectives.persistent_cd import PersistentCD
+from fewlabels.objectives.pseudo_likelihood import PseudoLikelihood
+from fewlabels.objectives.supervised import Supervised
+from fewlabels.optimizers import adam, cosine, drop, hold, rmsprop, warm
+from fewlabels.sequence.language_model import LanguageModel
+from fewlabels.train import Stage
+
+__all__ = ["SENTENCES", "SUPERVISED", "VECTORS", "SentencePlayers", "Setting", "VectorPlayers"]
+
+
+class Setting(NamedTuple):
+    """How strongly, and in what steps, log p(x) is learnt.
+
+    Attributes
+    ----------
+    weight
+        Factor on the recipe's weights of log p(x) and of what rests on it; 0 is supervised training.
+    step_size
+        Factor on the recipe's step size of the chain; methods without a chain ignore it.
+    """
+
+    weight: float = 1.0
+    step_size: float = 1.0
+
+
+SUPERVISED = Setting(0.0, 1.0)
+
+
+class VectorPlayers(NamedTuple):
+    """What the methods for vectors and images need beside the potential.
+
+    Attributes
+    ----------
+    generator
+        Proposes x from a latent.
+    start
+        Where persistent chains start, (N, ...).
+    heads
+        Names of the potential's submodules that fine-tuning starts afresh; none keeps the head, as the paper's code.
+    effort
+        Factor on the number of steps.
+    """
+
+    generator: nn.Module
+    start: Tensor
+    heads: tuple[str, ...]
+    effort: float
+
+    def steps(self, count: int) -> int:
+        """The number of steps of a stage."""
+        return max(1, round(count * self.effort))
+
+
+def supervised_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+    """-log p(y | x) alone."""
+    return [Stage("supervised", Supervised(), players.steps(800), rmsprop(1e-3), average=0.99)]
+
+
+def pretrained_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+    """-log p(x) alone, then -log p(y | x) with a new head."""
+    field = InclusiveNRF(players.generator, weight=1.0, control=0.05, step_size=0.8 * setting.step_size, steps=1)
+    return [
+        Stage("pre-train", field, players.steps(1500), rmsprop(1e-3, 3e-3), drop(0.75)),
+        Stage("fine-tune", Supervised(), players.steps(800), rmsprop(1e-3), average=0.99, reset=players.heads),
+    ]
+
+
+def joint_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+    """Both at once; in the second half the net is asked to be confident about unlabelled data, too."""
+
+    def objective(entropy: float) -> Objective:
+        field = InclusiveNRF(
+            players.generator, weight=setting.weight, control=0.0, entropy=entropy * setting.weight,
+            step_size=0.8 * setting.step_size, steps=1,
+        )  # fmt: skip
+        return Sum(Supervised(10.0), field)
+
+    half = players.steps(780)
+    return [
+        Stage("joint", objective(0.0), half, rmsprop(1e-3, 3e-3)),
+        Stage("joint, confident", objective(10.0), half, rmsprop(1e-3, 3e-3), drop(0.5)),
+    ]
+
+
+def persistent_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+    """Joint training with persistent chains in place of a generator."""
+    field = PersistentCD(
+        players.start, weight=0.05 * setting.weight, control=0.005 * setting.weight, step_size=0.3 * setting.step_size,
+        noise=0.1 * setting.step_size**0.5,
+    )  # fmt: skip
+    return [Stage("joint", Sum(Supervised(), field), players.steps(1500), adam(1e-3), cosine)]
+
+
+class SentencePlayers(NamedTuple):
+    """What the methods for sentences need beside the potential.
+
+    Attributes
+    ----------
+    counts
+        How often each word was seen, (V,).
+    lengths
+        Numbers of words of the unlabelled sentences, (N,).
+    heads
+        Names of the potential's submodules that start afresh after pre-training.
+    effort
+        Factor on the number of steps.
+    """
+
+    counts: Tensor
+    lengths: Tensor
+    heads: tuple[str, ...]
+    effort: float
+
+    def steps(self, count: int) -> int:
+        """The number of steps of a stage."""
+        return max(1, round(count * self.effort))
+
+    def noise_contrast(self, weight: float) -> NCE:
+        """Dynamic noise-contrastive estimation with a fresh noise model."""
+        prior = self.lengths.bincount().float() + 1e-5
+        prior[0] = 0.0
+        noise_model = LanguageModel(len(self.counts), len(prior) - 1)
+        return NCE(noise_model, prior / prior.sum(), weight=weight)
+
+
+SCHEDULE = warm(0.1, hold(0.5))
+
+
+def supervised_sentences(players: SentencePlayers, setting: Setting) -> list[Stage]:
+    """-log p(y | x) alone: a conditional random field."""
+    return [Stage("supervised", Supervised(), players.steps(400), adam(3e-3), SCHEDULE, average=0.98, clip=5.0)]
+
+
+def _pretraining(players: SentencePlayers) -> Stage:
+    field = PseudoLikelihood(players.counts, draws=400)
+    return Stage("pre-train", field, players.steps(400), adam(6e-3, betas=(0.9, 0.99)), warm(0.1, hold(0.0)), clip=5.0)
+
+
+def pretrained_sentences(players: SentencePlayers, setting: Setting) -> list[Stage]:
+    """-log p(x) alone, by pseudo-likelihood; then -log p(y | x) with a new head."""
+    return [
+        _pretraining(players),
+        Stage(
+            "fine-tune", Supervised(), players.steps(300), adam(1e-3, head_rate=3e-3), SCHEDULE,
+            average=0.98, clip=5.0, reset=players.heads,
+        ),
+    ]  # fmt: skip
+
+
+def _joint_sentences(players: SentencePlayers, field: Objective) -> list[Stage]:
+    return [
+        _pretraining(players),
+        Stage(
+            "joint", Sum(Supervised(), field), players.steps(300), adam(1e-3, head_rate=3e-3), SCHEDULE,
+            average=0.98, clip=5.0, reset=players.heads,
+        ),
+    ]  # fmt: skip
+
+
+def joint_sentences(players: SentencePlayers, setting: Setting) -> list[Stage]:
+    """Both at once, from a pre-trained encoder as the paper's code has it; log p(x) by pseudo-likelihood."""
+    return _joint_sentences(players, PseudoLikelihood(players.counts, weight=setting.weight, draws=300))
+
+
+def noise_contrastive_sentences(players: SentencePlayers, setting: Setting) -> list[Stage]:
+    """As `joint_sentences`, with the joint stage's log p(x) by dynamic noise-contrastive estimation."""
+    return _joint_sentences(players, players.noise_contrast(0.1 * setting.weight))
+
+
+VECTORS: dict[str, Callable[[VectorPlayers, Setting], list[Stage]]] = {
+    "supervised": supervised_vectors,
+    "pretrain": pretrained_vectors,
+    "joint": joint_vectors,
+    "persistent_cd": persistent_vectors,
+}
+
+SENTENCES: dict[str, Callable[[SentencePlayers, Setting], list[Stage]]] = {
+    "supervised": supervised_sentences,
+    "pretrain": pretrained_sentences,
+    "joint": joint_sentences,
+    "nce": noise_contrastive_sentences,
+}

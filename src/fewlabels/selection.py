@@ -1,0 +1,112 @@
+"""No harm by default: whether, how strongly and in what steps to learn log p(x), decided on labels alone.
+
+The usual failure of joint training is a weight on log p(x) that is too large, and it is silent.  So every candidate,
+the supervised model among them, is trained on a part of the labels (and all unlabelled data) and judged on the rest, in
+turns.  The candidate with the fewest errors is trained again on all labels; equal ones are ranked by log loss, and what
+is still equal by the order of the candidates, supervised first.
+
+It costs a training run of about half length for each candidate and fold.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from fewlabels.errors import DivergenceError
+from fewlabels.files import write_atomically
+from fewlabels.methods import Setting
+
+__all__ = ["Choice", "Judge", "candidates", "choose", "describe"]
+
+SHORTER = 0.5
+"""Training runs of the selection, relative to a full one."""
+
+Judge = Callable[[Setting, np.ndarray, np.ndarray, int], np.ndarray]
+"""(setting, training rows, held-out rows, fold) -> (errors, log losses) of the held-out labels, shape (2, n)."""
+
+
+class Choice(NamedTuple):
+    """What was chosen.
+
+    Attributes
+    ----------
+    setting
+        The chosen one.
+    reason
+        One line for the user: what, and why.
+    """
+
+    setting: Setting
+    reason: str
+
+
+def candidates(weight: float | str, step_size: float | str) -> list[Setting]:
+    """The settings to compare: "auto" is open, a number is fixed; supervised training is among them for weight "auto"."""
+    steps = [1.0, 0.5] if step_size == "auto" else [float(step_size)]
+    if weight != "auto":
+        return [Setting(float(weight), step) for step in steps]
+    return [Setting(0.0, steps[0]), Setting(1.0, steps[0]), Setting(0.1, steps[-1])]
+
+
+def choose(
+    settings: Sequence[Setting],
+    judge: Judge,
+    folds: Sequence[tuple[np.ndarray, np.ndarray]],
+    store: Path | None = None,
+) -> Choice:
+    """Judge every setting on every fold and take the best.
+
+    Parameters
+    ----------
+    settings
+        Candidates, in the order in which ties are broken.
+    judge
+        Trains and judges one setting on one fold.
+    folds
+        Pairs of training and held-out rows.
+    store
+        A JSON file in which finished verdicts are kept, so that an interrupted selection resumes; or None.
+    """
+    verdicts = json.loads(store.read_text()) if store is not None and store.exists() else {}
+    scores = []
+    for setting in settings:
+        losses = []
+        for fold, (train, held_out) in enumerate(folds):
+            key = f"{setting.weight:g}/{setting.step_size:g}/{fold}"
+            if key not in verdicts:
+                verdicts[key] = _verdict(judge, setting, train, held_out, fold)
+                if store is not None:
+                    write_atomically(store, json.dumps(verdicts).encode())
+            losses.append(np.array(verdicts[key]))
+        scores.append(np.concatenate(losses, axis=1).mean(1))
+    best = min(range(len(settings)), key=lambda i: (scores[i][0], scores[i][1], i))
+    return Choice(settings[best], _reason(settings, scores, best, len(folds)))
+
+
+def _verdict(judge: Judge, setting: Setting, train: np.ndarray, held_out: np.ndarray, fold: int) -> list[list[float]]:
+    """Errors and log losses; a run that diverged for good is wrong everywhere."""
+    try:
+        return judge(setting, train, held_out, fold).tolist()
+    except DivergenceError:
+        return [[1.0] * len(held_out), [float("inf")] * len(held_out)]
+
+
+def _reason(settings: Sequence[Setting], scores: Sequence[np.ndarray], best: int, folds: int) -> str:
+    def percent(i: int) -> str:
+        return f"{100 * scores[i][0]:.1f} %"
+
+    others = [f"{percent(i)} {describe(settings[i])}" for i in range(len(settings)) if i != best]
+    return (
+        f"chose {describe(settings[best])}: {percent(best)} of held-out labels wrong, against "
+        f"{', '.join(others)} ({folds}-fold cross-validation on the labels)"
+    )
+
+
+def describe(setting: Setting) -> str:
+    """A setting in words."""
+    if setting.weight == 0:
+        return "supervised"
+    return f"weight {setting.weight:g} of log p(x) and step size {setting.step_size:g}"

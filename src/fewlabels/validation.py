@@ -1,0 +1,101 @@
+"""What estimators accept; everything else is an `InputError` of one line."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from sklearn.utils.multiclass import check_classification_targets
+
+from fewlabels.errors import InputError
+from fewlabels.model_selection import is_unlabelled
+
+__all__ = ["check_finite", "check_labels", "input_errors"]
+
+
+@contextmanager
+def input_errors() -> Iterator[None]:
+    """Turn what scikit-learn says of bad input into an `InputError` of the same text, on one line."""
+    try:
+        yield
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(" ".join(str(error).split())) from error
+
+
+def check_finite(x: np.ndarray) -> None:
+    """Refuse NaN and infinity, naming the first place."""
+    bad = ~np.isfinite(x)
+    if bad.any():
+        place = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise InputError(
+            f"Expected finite numbers, but X contains {'NaN' if np.isnan(x[place]) else 'infinity'} at row {place[0]}, "
+            f"feature {place[1:] if len(place) > 2 else place[1]}: fill in or drop such values (rows and features count from 0)."
+        )
+
+
+def check_labels(y: Any, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """The classes of y and each row's class number, -1 where unlabelled.
+
+    Parameters
+    ----------
+    y
+        Labels of all rows: integers, text or booleans; -1, None or NaN for unlabelled.
+    rows
+        How many there must be.
+
+    Returns
+    -------
+    classes, shape (K,), sorted; codes, shape (N,).
+
+    Raises
+    ------
+    InputError
+        No labelled row, one class only, a class with one example, labels of unknown type, a wrong number of labels.
+    """
+    y = y if isinstance(y, np.ndarray) else _as_array(y)
+    if len(y) != rows:
+        raise InputError(f"Expected one label a row, got {len(y)} labels for {rows} rows: use -1 for unlabelled rows.")
+    if y.dtype.kind in "US" and "-1" in y.tolist():
+        raise InputError(
+            "Expected labels, got the text '-1': in an array of text use dtype=object and -1 (or None) for unlabelled."
+        )
+    labelled = ~is_unlabelled(y)
+    if not labelled.any():
+        raise InputError("Expected labelled rows, but all labels are -1: label at least two rows of each class.")
+    classes, codes = _classes_of(y[labelled])
+    counts = np.bincount(codes)
+    if len(classes) < 2:
+        raise InputError(f"Expected at least two classes, got one class only, {classes[0]!r}: label rows of another.")
+    if counts.min() < 2:
+        raise InputError(
+            f"Expected at least two labelled rows of each class, got one of class {classes[counts.argmin()]!r}: label "
+            "another or leave that class out."
+        )
+    full = np.full(len(y), -1)
+    full[labelled] = codes
+    return classes, full
+
+
+def _as_array(y: Any) -> np.ndarray:
+    """An array that keeps text and -1 apart, which numpy would not."""
+    values = np.asarray(y)
+    if values.dtype.kind in "US" and not all(isinstance(value, str) for value in y):
+        values = np.array(list(y), dtype=object)
+    return values
+
+
+def _classes_of(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if labels.dtype.kind == "O":
+        kinds = {type(value).__name__ for value in labels.tolist()}
+        if len(kinds) > 1 or not kinds <= {"str", "int", "bool"}:
+            raise InputError(
+                f"Unknown label type: expected labels that are all text, all integers or all booleans, got "
+                f"{', '.join(sorted(kinds))}: convert them to one."
+            )
+        labels = np.array(labels.tolist())
+    with input_errors():
+        check_classification_targets(labels)
+    classes, codes = np.unique(labels, return_inverse=True)
+    return classes, codes
