@@ -1,6 +1,6 @@
 """What estimators accept; everything else is an `InputError` of one line."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,7 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from fewlabels.errors import InputError
 from fewlabels.model_selection import is_unlabelled
 
-__all__ = ["check_finite", "check_labels", "input_errors"]
+__all__ = ["check_finite", "check_labels", "check_match", "check_sentences", "check_tags", "input_errors"]
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def check_finite(x: np.ndarray) -> None:
         place = tuple(int(i) for i in np.argwhere(bad)[0])
         raise InputError(
             f"Expected finite numbers, but X contains {'NaN' if np.isnan(x[place]) else 'infinity'} at row {place[0]}, "
-            f"feature {place[1:] if len(place) > 2 else place[1]}: fill in or drop such values (rows and features count from 0)."
+            f"feature {', '.join(map(str, place[1:]))} (counted from 0): fill in or drop such values."
         )
 
 
@@ -99,3 +99,51 @@ def _classes_of(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         check_classification_targets(labels)
     classes, codes = np.unique(labels, return_inverse=True)
     return classes, codes
+
+
+def check_sentences(sentences: Sequence[Sequence[str]]) -> None:
+    """Refuse what is no list of non-empty lists of words, naming the first such sentence."""
+    if isinstance(sentences, str) or not len(sentences):
+        raise InputError("Expected a list of sentences, each a list of words, got none: give at least one sentence.")
+    for i, sentence in enumerate(sentences):
+        if isinstance(sentence, str):
+            raise InputError(f"Expected sentence {i} to be a list of words, got the text {sentence!r}: split it.")
+        if not len(sentence):
+            raise InputError(f"Expected sentence {i} (counted from 0) to have words, got an empty sentence: drop it.")
+        for word in sentence:
+            if not isinstance(word, str):
+                raise InputError(f"Expected the words of sentence {i} to be text, got {word!r}: convert it.")
+
+
+def check_match(sentences: Sequence[Sequence[str]], tags: Sequence[Sequence[Any] | None]) -> None:
+    """Refuse tags that do not match the sentences in number, naming the first such sentence."""
+    if len(tags) != len(sentences):
+        raise InputError(
+            f"Expected tags, or None, for each of {len(sentences)} sentences, got {len(tags)}: add None for the others."
+        )
+    for i, (sentence, y) in enumerate(zip(sentences, tags, strict=True)):
+        if y is not None and len(y) != len(sentence):
+            raise InputError(
+                f"Expected {len(sentence)} tags for sentence {i} (counted from 0), got {len(y)}: give each word a tag."
+            )
+
+
+def check_tags(sentences: Sequence[Sequence[str]], tags: Sequence[Sequence[Any] | None]) -> np.ndarray:
+    """The kinds of tags, sorted, (K,).
+
+    Raises
+    ------
+    InputError
+        Tags that do not match, fewer than two labelled sentences, one kind of tag only, tags of unknown type.
+    """
+    check_match(sentences, tags)
+    labelled = [y for y in tags if y is not None]
+    if len(labelled) < 2:
+        raise InputError(
+            f"Expected at least two labelled sentences, got {len(labelled)}: tags that are None mean unlabelled; label "
+            "some sentences."
+        )
+    classes, _ = _classes_of(np.array([tag for y in labelled for tag in y], dtype=object))
+    if len(classes) < 2:
+        raise InputError(f"Expected at least two kinds of tags, got one only, {classes[0]!r}: label with another.")
+    return classes

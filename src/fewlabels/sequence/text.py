@@ -1,5 +1,6 @@
 """Text as integers: padded batches, sentences in memory, the vocabulary and its spelling."""
 
+import copy
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -8,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["UNKNOWN", "Padded", "Sentences", "Spelling", "Vocabulary"]
+__all__ = ["UNKNOWN", "Padded", "Sentences", "Spelling", "Tags", "Vocabulary"]
 
 UNKNOWN = "<unk>"
 """The word of id 0, which stands for every word that is not in the vocabulary."""
@@ -62,12 +63,36 @@ class Sentences:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def at(self, index: Tensor) -> "Sentences":
+        """The rows of an index, as sentences in memory."""
+        part = copy.copy(self)
+        part.lengths, part._starts = self.lengths[index], self._starts[index]
+        return part
+
+    def shorter(self, longest: int) -> "Sentences":
+        """The rows of at most ``longest`` integers; all where there are none such."""
+        kept = (self.lengths <= longest).nonzero().squeeze(1)
+        return self.at(kept) if len(kept) else self
+
     def __getitem__(self, index: Tensor) -> Padded:
         lengths = self.lengths[index]
         position = torch.arange(int(lengths.max()))
         inside = position < lengths.unsqueeze(1)
         source = (self._starts[index].unsqueeze(1) + position).masked_fill(~inside, 0)
         return Padded(self._flat[source].masked_fill(~inside, 0), lengths)
+
+
+class Tags:
+    """The tags of sentences; indexing with a tensor gives the padded integers, (B, T), alone."""
+
+    def __init__(self, rows: Sentences) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        return self._rows[index].values
 
 
 def spelling_features(word: str) -> list[str]:

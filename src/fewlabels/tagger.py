@@ -1,0 +1,303 @@
+"""The tagger: a label for every token of a sentence, with scikit-learn's manners."""
+
+import copy
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import KFold
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from fewlabels.batches import Batches
+from fewlabels.checkpoint import Checkpoint
+from fewlabels.errors import InputError
+from fewlabels.estimation import (
+    Trainer,
+    check_parameters,
+    checkpoint_folder,
+    choose_and_train,
+    load_weights,
+    saved_parameters,
+    seeded,
+    settings_of,
+)
+from fewlabels.labels import LinearChain
+from fewlabels.methods import SENTENCES, SentencePlayers, Setting
+from fewlabels.model_file import write_model
+from fewlabels.progress import Report, progress_bar
+from fewlabels.sequence.gibbs import gibbs
+from fewlabels.sequence.potential import TaggingPotential
+from fewlabels.sequence.text import Padded, Sentences, Tags, Vocabulary
+from fewlabels.train import Record, fit
+from fewlabels.validation import check_match, check_sentences, check_tags
+
+__all__ = ["SemiSupervisedTagger"]
+
+LABELLED, UNLABELLED = 16, 64
+"""Sentences a step."""
+
+LONGEST = 200
+"""Longer unlabelled sentences are left out of training: they would only pad."""
+
+AT_ONCE = 256
+"""Sentences scored at once."""
+
+
+class _Trained(NamedTuple):
+    """The outcome of one training run."""
+
+    potential: nn.Module
+    history: list[Record]
+
+
+class SemiSupervisedTagger(BaseEstimator):
+    """Tag the tokens of sentences with few labelled and many unlabelled sentences.
+
+    A conditional random field over the tags is upgraded to a random field over sentences and tags, p(x, y) ∝ exp u(x, y),
+    and trained on log p(y | x) where there are tags and on log p(x) everywhere.
+
+    Parameters
+    ----------
+    method
+        "joint" (log p(x) first, then both at once), "pretrain" (log p(x), then log p(y | x)), "supervised" (a
+        conditional random field), or "nce" (joint, with dynamic noise-contrastive estimation of log p(x) in place of
+        pseudo-likelihood: faithful to the paper, slower to learn).
+    potential
+        Your own network in place of the built-in one: a module from `fewlabels.sequence.text.Padded` word ids to a
+        `fewlabels.labels.LinearChain`; for "joint" and "pretrain" with a method ``site_scores`` like
+        `fewlabels.sequence.potential.TaggingPotential`'s.  Ids are those of ``vocabulary_``, and 0 for other words.
+    weight
+        Factor on the recipe's weight of log p(x).  "auto" chooses by cross-validation on the labelled sentences, with
+        supervised training among the candidates: 2 to 3 times the time of a single run.
+    folds
+        Of that cross-validation.
+    effort
+        Factor on the number of training steps; 1 is the recipe.
+    random_state
+        Seed.
+    checkpoint
+        A folder in which an interrupted `fit` leaves what it needs to resume to the identical result, or None.
+    verbose
+        Show progress, with the time left, on standard error.
+
+    Attributes
+    ----------
+    classes_
+        The tags, sorted, (K,).
+    vocabulary_
+        The words, a `fewlabels.sequence.text.Vocabulary`.
+    choice_
+        One line: what was chosen, and why.
+    setting_
+        The chosen `fewlabels.methods.Setting`.
+    history_
+        Records of training, for curves.
+
+    Examples
+    --------
+    >>> sentences = [["the", "cat", "sleeps"], ["a", "dog", "barks"], ["the", "dog", "sleeps"]] * 5
+    >>> tags = [["D", "N", "V"], ["D", "N", "V"], None] * 5
+    >>> tagger = SemiSupervisedTagger(effort=0.1, random_state=0).fit(sentences, tags)
+    >>> tagger.predict([["a", "cat", "barks"]])
+    [['D', 'N', 'V']]
+    """
+
+    def __init__(
+        self,
+        method: str = "joint",
+        *,
+        potential: nn.Module | None = None,
+        weight: float | str = "auto",
+        folds: int = 2,
+        effort: float = 1.0,
+        random_state: int | np.random.RandomState | None = None,
+        checkpoint: str | Path | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.method = method
+        self.potential = potential
+        self.weight = weight
+        self.folds = folds
+        self.effort = effort
+        self.random_state = random_state
+        self.checkpoint = checkpoint
+        self.verbose = verbose
+
+    def fit(self, sentences: Sequence[Sequence[str]], tags: Sequence[Sequence[str] | None]) -> "SemiSupervisedTagger":
+        """Train on labelled and unlabelled sentences.
+
+        Parameters
+        ----------
+        sentences
+            Lists of words.
+        tags
+            For each sentence a list of as many tags, or None where it is unlabelled.
+
+        Raises
+        ------
+        InputError
+            An empty sentence, tags that do not match their sentence, no or too few labelled sentences, one tag only.
+        """
+        check_parameters(self, SENTENCES)
+        check_sentences(sentences)
+        self.classes_ = check_tags(sentences, tags)
+        self.vocabulary_ = Vocabulary.of(sentences)
+        rows = np.array([i for i, y in enumerate(tags) if y is not None])
+        words = Sentences([self.vocabulary_.encode(sentence) for sentence in sentences])
+        code = {tag: k for k, tag in enumerate(self.classes_.tolist())}
+        coded = Sentences([[0] if y is None else [code[tag] for tag in y] for y in tags])
+        seed = int(check_random_state(self.random_state).randint(2**31))
+        folds = KFold(min(self.folds, len(rows)), shuffle=True, random_state=seed).split(rows)
+
+        def judge(trained: _Trained, held_out: np.ndarray) -> np.ndarray:
+            index = torch.from_numpy(held_out)
+            with torch.no_grad():
+                chain = trained.potential(words[index])
+            wrong = (chain.mode() != coded[index].values) & words[index].inside()
+            surprise = -chain.log_conditional(coded[index].values)
+            lengths = words.lengths[index].float()
+            return np.stack([wrong.sum(1) / lengths.mean(), surprise / lengths.mean()])
+
+        with progress_bar(self.verbose) as report:
+            (self.setting_, self.choice_), trained = choose_and_train(
+                settings_of(self.method, self.weight, 1.0), rows,
+                [(rows[kept], rows[held_out]) for kept, held_out in folds],
+                self._trainer(words, coded, seed), judge, checkpoint_folder(self.checkpoint), report,
+            )  # fmt: skip
+        self._potential, self.history_ = trained
+        self._lengths = words.lengths
+        return self
+
+    def predict(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
+        """The best tags of each sentence, by the Viterbi recursion."""
+        return [
+            self.classes_[row[:n].numpy()].tolist()
+            for chain in self._chains(sentences)
+            for row, n in zip(chain.mode(), chain.lengths.tolist(), strict=True)
+        ]
+
+    def predict_proba(self, sentences: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """p(y_t | x) of each sentence, (T, K), in the order of ``classes_``."""
+        return [
+            row[:n].exp().numpy()
+            for chain in self._chains(sentences)
+            for row, n in zip(chain.log_marginals(), chain.lengths.tolist(), strict=True)
+        ]
+
+    def score(self, sentences: Sequence[Sequence[str]], tags: Sequence[Sequence[str]]) -> float:
+        """Share of tokens tagged right."""
+        check_sentences(sentences)
+        check_match(sentences, tags)
+        pairs = [
+            pair
+            for ours, theirs in zip(self.predict(sentences), tags, strict=True)
+            for pair in zip(ours, theirs, strict=True)
+        ]
+        return float(np.mean([ours == theirs for ours, theirs in pairs]))
+
+    def score_samples(self, sentences: Sequence[Sequence[str]]) -> np.ndarray:
+        """u(x), (N,): log p(x) up to a constant that depends on the length alone; not normalised."""
+        return np.concatenate([chain.log_partition.numpy() for chain in self._chains(sentences)]).astype(float)
+
+    def sample(self, n: int = 1, random_state: int | None = None) -> list[list[str]]:
+        """Draw n sentences by Gibbs sampling over the model's conditionals of single words, from random words."""
+        check_is_fitted(self)
+        if self.setting_.weight == 0 or not isinstance(self._potential, TaggingPotential):
+            raise InputError(
+                f"Expected a model of log p(x) to sample from, but this one was trained with method={self.method!r} "
+                f"({self.choice_}): fit one that learns p(x), such as method='pretrain'."
+            )
+        generator = torch.Generator().manual_seed(int(check_random_state(random_state).randint(2**31)))
+        lengths = self._lengths[torch.randint(len(self._lengths), (n,), generator=generator)]
+        drawn = gibbs(self._potential, lengths.clamp(max=LONGEST), generator=generator)
+        rows = zip(drawn.values.tolist(), drawn.lengths.tolist(), strict=True)
+        return [self.vocabulary_.decode(row[:length]) for row, length in rows]
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted model to one file, which `fewlabels.load` reads; nothing in it is executable."""
+        check_is_fitted(self)
+        description = {
+            "kind": "tagger",
+            "network": type(self._potential).__name__,
+            "parameters": saved_parameters(self),
+            "classes": self.classes_.tolist(),
+            "words": self.vocabulary_.words[1:],
+            "counts": self.vocabulary_.counts[1:],
+            "choice": self.choice_,
+            "setting": list(self.setting_),
+        }
+        tensors = {f"potential.{name}": value for name, value in self._potential.state_dict().items()}
+        write_model(path, description, tensors | {"lengths": self._lengths})
+
+    @classmethod
+    def restore(
+        cls, description: dict[str, Any], tensors: dict[str, Tensor], potential: nn.Module | None = None
+    ) -> "SemiSupervisedTagger":
+        """The fitted model that a file's contents describe; ``potential`` where it was trained with your own."""
+        model = cls(**description["parameters"])
+        model.classes_ = np.array(description["classes"])
+        model.vocabulary_ = Vocabulary(description["words"], description["counts"])
+        model.choice_, model.setting_ = description["choice"], Setting(*description["setting"])
+        model.history_ = []
+        model._lengths = tensors["lengths"]
+        model.potential = potential
+        model._potential = model._network()
+        load_weights(model._potential, description["network"], tensors)
+        return model
+
+    def _network(self) -> nn.Module:
+        if self.potential is not None:
+            return copy.deepcopy(self.potential)
+        return TaggingPotential(self.vocabulary_.spelling(), self.vocabulary_.counts, len(self.classes_))
+
+    def _trainer(self, words: Sentences, tags: Sentences, seed: int) -> Trainer[_Trained]:
+        """The function that trains once on the tags of some sentences and all words."""
+        pool = words.shorter(LONGEST)
+        counts = torch.tensor(self.vocabulary_.counts)
+
+        def train(
+            rows: np.ndarray, setting: Setting, share: float, run: int, report: Report, checkpoint: Checkpoint | None
+        ) -> _Trained:
+            with seeded(seed, run):
+                potential = self._network()
+                heads = ("head",) if "head" in dict(potential.named_children()) else ()
+                players = SentencePlayers(counts, pool.lengths, heads, share * self.effort)
+                stages = SENTENCES["supervised" if setting.weight == 0 else self.method](players, setting)
+                index = torch.from_numpy(rows)
+                batches = Batches(
+                    words.at(index),
+                    Tags(tags.at(index)),
+                    pool,
+                    labelled=LABELLED,
+                    unlabelled=UNLABELLED,
+                    seed=seed + run,
+                )
+                history = fit(potential, stages, batches, seed=seed + run, checkpoint=checkpoint, report=report)
+                return _Trained(potential, history)
+
+        return train
+
+    def _chains(self, sentences: Sequence[Sequence[str]]) -> Iterator[LinearChain]:
+        """u(x, ·) of sentences, some at a time, in their order."""
+        check_is_fitted(self)
+        check_sentences(sentences)
+        for start in range(0, len(sentences), AT_ONCE):
+            with torch.no_grad():
+                yield self._potential(self._read(sentences[start : start + AT_ONCE]))
+
+    def _read(self, sentences: Sequence[Sequence[str]]) -> Padded:
+        """Word ids; words never seen are read by their spelling where the potential can."""
+        rows = [self.vocabulary_.encode(sentence) for sentence in sentences]
+        if isinstance(self._potential, TaggingPotential):
+            unseen: dict[str, int] = {}
+            for sentence, row in zip(sentences, rows, strict=True):
+                for place, word in enumerate(sentence):
+                    if row[place] == 0:
+                        row[place] = unseen.setdefault(word, len(self.vocabulary_) + len(unseen))
+            self._potential.words.respell(self.vocabulary_.spelling(list(unseen)))
+        return Sentences(rows)[torch.arange(len(rows))]
