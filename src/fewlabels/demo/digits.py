@@ -1,0 +1,71 @@
+"""The demo's images: scikit-learn's digits with 5 labels a class.
+
+1,797 images of 8 x 8 pixels.  Each seed draws 1,297 of them to train on and 500 to test on, and 5 labelled ones of each
+class; all training images are unlabelled data.  The test images are looked at once, by the finished model.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import load_digits
+from sklearn.model_selection import GridSearchCV
+from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
+from sklearn.svm import SVC
+
+from fewlabels.classifier import SemiSupervisedClassifier
+from fewlabels.model_selection import LabelledKFold
+
+__all__ = ["LABELLED", "METHODS", "Digits", "error", "split", "train"]
+
+LABELLED = 5
+TEST = 500
+METHODS = (
+    "supervised", "pretrain", "joint", "sklearn_svc", "sklearn_self_training", "sklearn_label_spreading",
+)  # fmt: skip
+
+
+class Digits(NamedTuple):
+    """A draw: x (N, 8, 8) in [0, 1], y with -1 for unlabelled, and the test images."""
+
+    x: np.ndarray
+    y: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+
+
+def split(seed: int, labelled: int = LABELLED) -> Digits:
+    """The draw of a seed."""
+    images, truth = load_digits(return_X_y=True)
+    x = images.reshape(-1, 8, 8) / 16
+    order = np.random.default_rng(seed).permutation(len(truth))
+    train, test = order[TEST:], order[:TEST]
+    y = np.full(len(train), -1)
+    for k in range(10):
+        chosen = np.flatnonzero(truth[train] == k)[:labelled]
+        y[chosen] = k
+    return Digits(x[train], y, x[test], truth[test])
+
+
+def train(method: str, data: Digits, seed: int) -> Any:
+    """A fitted model of a method; scikit-learn's are tuned by cross-validation on the labels."""
+    if method in ("supervised", "pretrain", "joint"):
+        return SemiSupervisedClassifier(method, random_state=seed).fit(data.x, data.y)
+    flat, known = data.x.reshape(len(data.x), -1), data.y >= 0
+    if method == "sklearn_svc":
+        return _tuned_svc().fit(flat[known], data.y[known])
+    if method == "sklearn_self_training":
+        svc = CalibratedClassifierCV(_tuned_svc().fit(flat[known], data.y[known]).best_estimator_, cv=3, ensemble=False)
+        return SelfTrainingClassifier(svc, criterion="k_best", k_best=50, max_iter=50).fit(flat, data.y)
+    grid = {"gamma": [0.3, 1, 3, 10], "alpha": [0.2, 0.5, 0.9]}
+    return GridSearchCV(LabelSpreading(max_iter=1000), grid, cv=LabelledKFold(5)).fit(flat, data.y)
+
+
+def _tuned_svc() -> GridSearchCV:
+    return GridSearchCV(SVC(), {"C": [1, 10, 100], "gamma": [0.01, 0.03, 0.1, 0.3]}, cv=LabelledKFold(5))
+
+
+def error(method: str, model: Any, data: Digits) -> float:
+    """Share of test images that a model gets wrong."""
+    x = data.x_test.reshape(len(data.x_test), -1) if method.startswith("sklearn") else data.x_test
+    return float((model.predict(x) != data.y_test).mean())

@@ -1,0 +1,147 @@
+"""Stored runs: one JSON line for each, with everything that is needed to make it again, and what is read off them."""
+
+import hashlib
+import json
+import platform
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fewlabels.files import write_atomically
+
+__all__ = ["Run", "Summary", "code_version", "environment", "read_runs", "summarise", "write_runs"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes
+    ----------
+    experiment, scale
+        Which table or figure it belongs to, and "bench" or "paper".
+    dataset, method
+        By the names used throughout.
+    labelled
+        Labels: a count (for each class, or of sentences) or a proportion.
+    ratio
+        Unlabelled examples for each labelled one.
+    seed
+        Of the draw of labels and of training.
+    metric, value, split
+        "error", "accuracy" or "f1"; a fraction between 0 and 1; "test" or "dev".
+    seconds
+        Wall time of training, the choice of settings included.
+    version, config, environment
+        The code, the settings and the machine.
+    """
+
+    experiment: str
+    scale: str
+    dataset: str
+    method: str
+    labelled: float
+    ratio: float
+    seed: int
+    metric: str
+    value: float
+    split: str
+    seconds: float
+    version: str
+    config: dict[str, Any]
+    environment: dict[str, str]
+
+    def key(self) -> tuple[str, ...]:
+        """What tells a run from others of its file."""
+        config = json.dumps(self.config, sort_keys=True)
+        return self.dataset, self.method, str(self.labelled), str(self.seed), self.metric, self.version, config
+
+
+def read_runs(path: Path) -> list[Run]:
+    """The runs of a file; none where there is no file."""
+    if not path.exists():
+        return []
+    return [Run(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def write_runs(path: Path, runs: Iterable[Run]) -> None:
+    """Replace a file by these runs, atomically."""
+    lines = [json.dumps(asdict(run), ensure_ascii=False) for run in runs]
+    write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A method on a data set over seeds; fractions.
+
+    Attributes
+    ----------
+    mean, sd
+        Of the metric; sd is that of a sample, NaN for a single seed.
+    paired_mean, paired_sd
+        Of the differences from the reference method, seed by seed; NaN where there is none.
+    seconds
+        Mean.
+    seeds
+        How many.
+    """
+
+    method: str
+    mean: float
+    sd: float
+    paired_mean: float
+    paired_sd: float
+    seconds: float
+    seeds: int
+
+
+def summarise(runs: Sequence[Run], reference: str = "supervised") -> list[Summary]:
+    """One summary a method, in the order of first appearance, with paired differences from a reference method."""
+    base = {run.seed: run.value for run in runs if run.method == reference}
+    summaries = []
+    for method in dict.fromkeys(run.method for run in runs):
+        own = {run.seed: run for run in runs if run.method == method}
+        values = np.array([run.value for run in own.values()])
+        pairs = [run.value - base[seed] for seed, run in own.items() if seed in base and method != reference]
+        seconds = float(np.mean([run.seconds for run in own.values()]))
+        summaries.append(Summary(method, values.mean(), _sd(values), _mean(pairs), _sd(pairs), seconds, len(own)))
+    return summaries
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")
+
+
+def _sd(values: Sequence[float] | np.ndarray) -> float:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+
+
+@cache
+def code_version() -> str:
+    """The package's version, its commit where it lies in a repository, and a digest of its source."""
+    package = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.read_bytes())
+    try:
+        commit = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"], cwd=package, capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = "no-repository"
+    return f"{installed('fewlabels')}+{commit}.{digest.hexdigest()[:12]}"
+
+
+@cache
+def environment() -> dict[str, str]:
+    """The machine and the versions of what decides over results."""
+    packages = ("torch", "numpy", "scikit-learn")
+    return {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()} | {
+        name: installed(name) for name in packages
+    }
