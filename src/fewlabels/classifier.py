@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
@@ -31,6 +31,7 @@ from fewlabels.model_selection import LabelledKFold
 from fewlabels.progress import Report, progress_bar
 from fewlabels.samplers import sghmc
 from fewlabels.scaling import Scaling
+from fewlabels.tabular import MLP
 from fewlabels.train import Record, fit
 from fewlabels.validation import check_finite, check_labels, input_errors
 from fewlabels.vectors import build_players, build_potential, empty_potential, proposals
@@ -177,10 +178,12 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
                 settings, rows, splits, train, judge, folder, report
             )
         self._potential, self._proposals, self.history_ = trained
+        self._ready()
         return self
 
     def predict(self, X: Any) -> np.ndarray:
         """Most probable class of each row, (N,)."""
+        check_is_fitted(self)
         return self.classes_[self.predict_proba(X).argmax(1)]
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -200,7 +203,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
                 f"{'' if self.method == 'supervised' else ' and chose supervised training'}: fit one that learns p(x)."
             )
         generator = torch.Generator().manual_seed(int(check_random_state(random_state).randint(2**31)))
-        start = self._proposals[torch.randint(len(self._proposals), (n,), generator=generator)]
+        start = self._proposals.to(self._dtype)[torch.randint(len(self._proposals), (n,), generator=generator)]
         chain = sghmc(
             lambda x: self._potential(x).log_partition, start, step_size=0.02 * self.setting_.step_size, steps=20,
             noise=0.02, generator=generator,
@@ -220,7 +223,8 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
             "choice": self.choice_,
             "setting": list(self.setting_),
         }
-        tensors = {f"potential.{name}": value for name, value in self._potential.state_dict().items()}
+        weights = self._potential.state_dict()
+        tensors = {f"potential.{name}": value.float() for name, value in weights.items()}  # as they were trained
         tensors |= {"shift": torch.from_numpy(self._scaling.shift), "scale": torch.from_numpy(self._scaling.scale)}
         if self._proposals is not None:
             tensors["proposals"] = self._proposals
@@ -242,14 +246,23 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         model._proposals = tensors.get("proposals")
         model._potential = empty_potential(potential, tensors["shift"].shape, len(model.classes_))
         load_weights(model._potential, description["network"], tensors)
+        model._ready()
         return model
+
+    def _ready(self) -> None:
+        """Score from now on: in float64 where that is cheap, so that no row's result depends on the rows beside it."""
+        self._potential.eval()
+        if isinstance(self._potential, MLP):
+            self._potential.double()
+        self._dtype = next(self._potential.parameters()).dtype
 
     def _validated(self, X: Any, *, reset: bool) -> np.ndarray:
         """X as floats, (N, D) or (N, C, H, W), or an InputError."""
         with input_errors():
-            X = validate_data(self, X, dtype=None, ensure_all_finite=False, allow_nd=True, reset=reset)
-            if X.dtype.kind not in "buif":
-                X = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, allow_nd=True, reset=reset)
+            if np.ndim(X) > 2:  # scikit-learn would take the rows of an image for its features
+                X = check_array(X, dtype="numeric", ensure_all_finite=False, allow_nd=True)
+            else:
+                X = validate_data(self, X, dtype="numeric", ensure_all_finite=False, reset=reset)
         check_finite(X)
         if X.ndim > 4:
             raise InputError(f"Expected tables (N, D) or images (N, H, W) or (N, H, W, C), got shape {X.shape}.")
@@ -285,7 +298,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
     def _labels(self, X: Any) -> Iterator[Categorical]:
         """u(x, ·) of X, some rows at a time."""
         check_is_fitted(self)
-        x = torch.from_numpy(self._scaling.apply(self._validated(X, reset=False)))
+        x = torch.from_numpy(self._scaling.apply(self._validated(X, reset=False))).to(self._dtype)
         for part in x.split(AT_ONCE):
             with torch.no_grad():
                 yield self._potential(part)

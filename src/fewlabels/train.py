@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from fewlabels.batches import Batches
 from fewlabels.checkpoint import Checkpoint
@@ -176,7 +176,7 @@ class _StageRun:
         self.optimizer = stage.optimizer(potential, stage.objective)
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.average = (
-            AveragedModel(potential, multi_avg_fn=get_ema_multi_avg_fn(stage.average)) if stage.average else None
+            AveragedModel(potential, multi_avg_fn=_moving_average(stage.average)) if stage.average else None
         )
         self.recent = self.state()
 
@@ -274,6 +274,17 @@ def divergence(terms: Terms) -> str | None:
         if abs(gap) > RUNAWAY:
             return f"u(data) - u(samples) is {gap:.3g}, beyond ±{RUNAWAY:g}"
     return None
+
+
+def _moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+    """An exponential moving average that forgets the initial weights faster at first: t steps weigh about t / 10."""
+
+    @torch.no_grad()
+    def update(averages: list[Tensor], values: list[Tensor], count: Tensor | int) -> None:
+        t = int(count)
+        torch._foreach_lerp_(averages, values, 1 - min(decay, (t + 1) / (t + 10)))
+
+    return update
 
 
 def _reinitialise(module: nn.Module) -> None:

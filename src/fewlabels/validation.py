@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from fewlabels.errors import InputError
@@ -54,7 +55,10 @@ def check_labels(y: Any, rows: int) -> tuple[np.ndarray, np.ndarray]:
     InputError
         No labelled row, one class only, a class with one example, labels of unknown type, a wrong number of labels.
     """
-    y = y if isinstance(y, np.ndarray) else _as_array(y)
+    if y is None:
+        raise InputError("fit requires y to be passed, but the target y is None: use -1 for unlabelled rows.")
+    with input_errors():
+        y = column_or_1d(y if isinstance(y, np.ndarray) else _as_array(y), warn=True)
     if len(y) != rows:
         raise InputError(f"Expected one label a row, got {len(y)} labels for {rows} rows: use -1 for unlabelled rows.")
     if y.dtype.kind in "US" and "-1" in y.tolist():
@@ -67,10 +71,10 @@ def check_labels(y: Any, rows: int) -> tuple[np.ndarray, np.ndarray]:
     classes, codes = _classes_of(y[labelled])
     counts = np.bincount(codes)
     if len(classes) < 2:
-        raise InputError(f"Expected at least two classes, got one class only, {classes[0]!r}: label rows of another.")
+        raise InputError(f"Expected at least two classes, got one class only, {classes.tolist()[0]!r}: label rows of another.")
     if counts.min() < 2:
         raise InputError(
-            f"Expected at least two labelled rows of each class, got one of class {classes[counts.argmin()]!r}: label "
+            f"Expected at least two labelled rows of each class, got one of class {classes.tolist()[counts.argmin()]!r}: label "
             "another or leave that class out."
         )
     full = np.full(len(y), -1)
@@ -145,5 +149,5 @@ def check_tags(sentences: Sequence[Sequence[str]], tags: Sequence[Sequence[Any] 
         )
     classes, _ = _classes_of(np.array([tag for y in labelled for tag in y], dtype=object))
     if len(classes) < 2:
-        raise InputError(f"Expected at least two kinds of tags, got one only, {classes[0]!r}: label with another.")
+        raise InputError(f"Expected at least two kinds of tags, got one only, {classes.tolist()[0]!r}: label with another.")
     return classes

@@ -8,7 +8,7 @@ With f_i the forward state after words 1..i and b_i the backward state after wor
 
 The chain is a conditional random field; ψ is the bilinear word potential of the paper (eq. 3), in which the states on
 either side of a place score the word that fills it; p_1 is the unigram distribution, its carrier measure.  That tags
-see e_i itself beside the states is worth a point of error with 100 labelled sentences.
+see e_i itself beside the states lowers the supervised error by half a point or more with 100 labelled sentences.
 """
 
 from collections.abc import Sequence

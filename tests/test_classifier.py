@@ -1,0 +1,272 @@
+"""The classifier as scikit-learn's users meet it: contract, labels of every kind, files, bad input."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import make_blobs
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+from torch import nn
+
+import fewlabels
+from fewlabels import InputError, LabelledKFold, SemiSupervisedClassifier
+from fewlabels.methods import VECTORS
+
+QUICK = {"effort": 0.03, "random_state": 0}
+
+
+def blobs(labelled=12, seed=0):
+    X, truth = make_blobs(120, centers=3, cluster_std=0.6, random_state=seed)
+    y = truth.copy()
+    y[labelled:] = -1
+    return X, y, truth
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_check_estimator_passes_but_for_the_one_check_that_takes_minus_one_for_a_class():
+    check_estimator(
+        SemiSupervisedClassifier(effort=0.01),
+        expected_failed_checks={"check_classifiers_classes": "-1 marks unlabelled samples"},
+    )
+
+
+@pytest.mark.parametrize("method", VECTORS)
+def test_every_method_learns_tables(method):
+    X, y, truth = blobs()
+    model = SemiSupervisedClassifier(method, weight=1.0, step_size=1.0, **QUICK).fit(X, y)
+    assert model.score(X, truth) > 0.9
+    p = model.predict_proba(X)
+    assert p.shape == (120, 3)
+    np.testing.assert_allclose(p.sum(1), 1, rtol=1e-6)
+    assert (model.classes_[p.argmax(1)] == model.predict(X)).all()
+    assert model.score_samples(X).shape == (120,)
+
+
+@pytest.mark.parametrize("shape", [(120, 4, 5), (120, 4, 5, 3), (40, 36, 36)])
+def test_images_keep_their_form(shape):
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, shape[0])
+    X = (rng.random(shape) * 100 + 100 * truth.reshape(-1, *[1] * (len(shape) - 1))).astype(np.uint8)
+    y = np.where(np.arange(shape[0]) < 10, truth, -1)
+    model = SemiSupervisedClassifier("joint", weight=1.0, step_size=1.0, effort=0.002, random_state=0).fit(X, y)
+    assert model.predict(X).shape == shape[:1]
+    assert model.sample(3, random_state=0).shape == (3, *shape[1:])
+    with pytest.raises(InputError, match="of shape"):
+        model.predict(X[:, 1:])
+
+
+@pytest.mark.parametrize(
+    "names",
+    [np.array(["a", "b", "c"], dtype=object), np.array([5, 7, 9]), np.array([True, False], dtype=object)],
+    ids=["text", "integers", "booleans"],
+)
+def test_labels_of_every_kind(names):
+    X, y, truth = blobs()
+    truth = truth % len(names)
+    named = names[truth]
+    given = (
+        np.where(y == -1, np.array(-1, dtype=object), named) if names.dtype == object else np.where(y < 0, -1, named)
+    )
+    model = SemiSupervisedClassifier("supervised", **QUICK).fit(X, given)
+    assert set(model.classes_.tolist()) == set(names.tolist())
+    assert model.score(X, named.astype(model.classes_.dtype)) > 0.6
+
+
+def test_none_stands_for_unlabelled_too():
+    X, y, _ = blobs()
+    a = SemiSupervisedClassifier("supervised", **QUICK).fit(X, y)
+    b = SemiSupervisedClassifier("supervised", **QUICK).fit(X, [None if v == -1 else int(v) for v in y])
+    np.testing.assert_array_equal(a.predict_proba(X), b.predict_proba(X))
+
+
+def test_weight_zero_is_supervised_to_the_bit_and_unlabelled_rows_change_joint_training():
+    X, y, _ = blobs()
+    p = {
+        name: SemiSupervisedClassifier(method, weight=weight, step_size=1.0, **QUICK).fit(X, y).predict_proba(X)
+        for name, method, weight in (("supervised", "supervised", 1.0), ("zero", "joint", 0.0), ("joint", "joint", 1.0))
+    }
+    assert (p["supervised"] == p["zero"]).all()
+    assert not np.allclose(p["supervised"], p["joint"])
+
+
+def test_the_untouched_default_chooses_and_says_what_and_why():
+    X, y, _ = blobs()
+    model = SemiSupervisedClassifier(**QUICK).fit(X, y)
+    assert "\n" not in model.choice_
+    assert model.choice_.startswith("chose ")
+    assert "supervised" in model.choice_
+    assert "cross-validation on the labels" in model.choice_
+
+
+def test_the_same_seed_gives_the_same_model():
+    X, y, _ = blobs()
+    a, b = (SemiSupervisedClassifier(weight=1.0, step_size=1.0, **QUICK).fit(X, y) for _ in range(2))
+    np.testing.assert_array_equal(a.predict_proba(X), b.predict_proba(X))
+
+
+def test_works_in_pipeline_clone_and_grid_search_with_unlabelled_rows_always_in_training():
+    X, y, truth = blobs(labelled=18)
+    model = make_pipeline(StandardScaler(), SemiSupervisedClassifier("supervised", **QUICK))
+    search = GridSearchCV(model, {"semisupervisedclassifier__effort": [0.02, 0.03]}, cv=LabelledKFold(2))
+    search.fit(X, y)
+    assert search.best_score_ > 0.8
+    assert clone(search.best_estimator_).get_params()["semisupervisedclassifier__effort"] in (0.02, 0.03)
+    assert search.predict(X).shape == truth.shape
+
+
+class Mine(nn.Module):
+    def __init__(self, labels=3):
+        super().__init__()
+        self.body = nn.Linear(2, 8)
+        self.head = nn.Linear(8, labels)
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.body(x)))
+
+
+def test_a_network_of_ones_own(tmp_path):
+    X, y, truth = blobs()
+    mine = Mine()
+    before = mine.body.weight.clone()
+    model = SemiSupervisedClassifier("pretrain", potential=mine, effort=0.5, random_state=0).fit(X, y)
+    assert model.score(X, truth) > 0.8
+    assert torch.equal(mine.body.weight, before)
+    model.save(tmp_path / "model.safetensors")
+    again = fewlabels.load(tmp_path / "model.safetensors", potential=Mine())
+    np.testing.assert_array_equal(model.predict_proba(X), again.predict_proba(X))
+    with pytest.raises(InputError, match="trained with, Scores"):
+        fewlabels.load(tmp_path / "model.safetensors")
+    with pytest.raises(InputError, match="one for each class"):
+        SemiSupervisedClassifier(potential=Mine(labels=5), **QUICK).fit(X, y)
+
+
+@pytest.mark.parametrize("method", ["supervised", "joint"])
+def test_a_saved_model_is_the_same_model(tmp_path, method):
+    X, y, _ = blobs()
+    y = np.where(y == -1, np.array(-1, dtype=object), np.array(["x", "y", "z"], dtype=object)[y])
+    model = SemiSupervisedClassifier(method, weight=1.0, step_size=0.5, **QUICK).fit(X, y)
+    path = tmp_path / "model.safetensors"
+    model.save(path)
+    again = fewlabels.load(path)
+    assert again.classes_.tolist() == ["x", "y", "z"]
+    assert again.choice_ == model.choice_
+    np.testing.assert_array_equal(model.predict_proba(X), again.predict_proba(X))
+    np.testing.assert_array_equal(model.score_samples(X), again.score_samples(X))
+    if method == "joint":
+        np.testing.assert_array_equal(model.sample(3, random_state=1), again.sample(3, random_state=1))
+
+
+def test_samples_lie_where_the_data_lie():
+    X, y, _ = blobs()
+    model = SemiSupervisedClassifier("joint", weight=1.0, step_size=1.0, effort=0.2, random_state=0).fit(X, y)
+    drawn = model.sample(200, random_state=0)
+    assert np.abs(drawn.mean(0) - X.mean(0)).max() < 1.5 * X.std()
+    assert 0.2 < drawn.std() / X.std() < 2
+    with pytest.raises(InputError, match="learns p"):
+        SemiSupervisedClassifier("supervised", **QUICK).fit(X, y).sample()
+
+
+def test_an_interrupted_fit_resumes_to_the_identical_model(tmp_path):
+    X, y, _ = blobs()
+    whole = SemiSupervisedClassifier(**QUICK).fit(X, y)
+
+    class Interrupted(SemiSupervisedClassifier):
+        calls = 0
+
+        def _trainer(self, *arguments):
+            train = super()._trainer(*arguments)
+
+            def stop(*inner):
+                Interrupted.calls += 1
+                if Interrupted.calls == 4:
+                    raise KeyboardInterrupt
+                return train(*inner)
+
+            return stop
+
+    with pytest.raises(KeyboardInterrupt):
+        Interrupted(checkpoint=tmp_path / "state", **QUICK).fit(X, y)
+    assert len(json.loads((tmp_path / "state" / "choice.json").read_text())) == 3
+    resumed = SemiSupervisedClassifier(checkpoint=tmp_path / "state", **QUICK).fit(X, y)
+    assert resumed.choice_ == whole.choice_
+    np.testing.assert_array_equal(resumed.predict_proba(X), whole.predict_proba(X))
+
+
+X0, Y0, _ = blobs()
+
+
+def changed(array, place, value):
+    array = array.astype(object if isinstance(value, str) else float).copy()
+    array[place] = value
+    return array
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "message"),
+    [
+        (X0, np.full(120, -1), "labelled rows"),
+        (X0, np.where(Y0 == 0, 0, -1), "one class only"),
+        (X0, changed(np.where(Y0 < 2, Y0, -1), 0, 9.0).astype(int), "one of class 9"),
+        (changed(X0, (3, 1), np.nan), Y0, "NaN at row 3, feature 1"),
+        (changed(X0, (3, 1), np.inf), Y0, "infinity at row 3, feature 1"),
+        (X0, Y0[:50], "50 labels for 120 rows"),
+        (X0, np.where(Y0 < 0, -1, Y0 + 0.5), "Unknown label type"),
+        (X0, np.array([1, "a", *[-1] * 118], dtype=object), "Unknown label type"),
+        (X0, np.array([(1,), (2,), *[None] * 118], dtype=object), "Unknown label type|1d"),
+        (X0, np.where(Y0 < 0, "-1", "a"), "dtype=object"),
+        (X0[:, 0], Y0, "2D array"),
+        (changed(X0, (0, 0), "text"), Y0, "could not convert"),
+        (np.zeros((0, 2)), Y0[:0], "0 sample"),
+        (np.zeros((6, 2, 2, 2, 2)), [0, 0, 1, 1, -1, -1], "tables"),
+    ],
+)
+def test_bad_data_gets_one_clear_line(X, y, message):
+    with pytest.raises(InputError, match=message) as caught:
+        SemiSupervisedClassifier(**QUICK).fit(X, y)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"method": "jonit"}, "method to be one of supervised"),
+        ({"weight": -1.0}, "weight to be a number of 0 or more or auto"),
+        ({"weight": "large"}, "weight"),
+        ({"step_size": 0.0}, "step_size to be a positive number"),
+        ({"effort": 0.0}, "effort to be a positive number"),
+        ({"folds": 1}, "folds to be at least 2"),
+    ],
+)
+def test_bad_parameters_get_one_clear_line(parameters, message):
+    with pytest.raises(InputError, match=message):
+        SemiSupervisedClassifier(**parameters).fit(X0, Y0)
+
+
+def test_wrong_shapes_at_predict_are_named():
+    model = SemiSupervisedClassifier("supervised", **QUICK).fit(X0, Y0)
+    with pytest.raises(InputError, match="X has 1 features"):
+        model.predict(X0[:, :1])
+
+
+@pytest.mark.parametrize("damage", ["truncated", "foreign", "absent", "other program", "later format"])
+def test_model_files_that_are_none_are_named(tmp_path, damage):
+    from safetensors.torch import save_file
+
+    path = tmp_path / "model.safetensors"
+    if damage == "truncated":
+        SemiSupervisedClassifier("supervised", **QUICK).fit(X0, Y0).save(path)
+        path.write_bytes(path.read_bytes()[:-100])
+    elif damage == "foreign":
+        path.write_text("not a model")
+    elif damage == "other program":
+        save_file({"a": torch.zeros(1)}, path)
+    elif damage == "later format":
+        save_file({"a": torch.zeros(1)}, path, metadata={"fewlabels": json.dumps({"format": 99})})
+    with pytest.raises(InputError, match=r"model\.safetensors") as caught:
+        fewlabels.load(path)
+    assert "\n" not in str(caught.value)
