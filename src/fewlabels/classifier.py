@@ -44,6 +44,9 @@ BATCH = 50
 PROPOSALS = 512
 """How many proposals a fitted model keeps to sample from."""
 
+WEIGHTS = (1.0, 0.1)
+"""Factors on the weight of log p(x) that "auto" compares with 0."""
+
 AT_ONCE = 1000
 """Inputs scored at once."""
 
@@ -160,7 +163,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         self._scaling = Scaling.of(x)
         data = torch.from_numpy(self._scaling.apply(x))
         rows = np.flatnonzero(codes >= 0)
-        settings = settings_of(self.method, self.weight, self.step_size)
+        settings = settings_of(self.method, self.weight, self.step_size, WEIGHTS)
         folds = min(self.folds, int(np.bincount(codes[rows]).min()))
         splits = list(LabelledKFold(folds).split(x[rows], codes[rows]))
         train = self._trainer(data, codes, check_random_state(self.random_state).randint(2**31))

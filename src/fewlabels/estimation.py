@@ -39,7 +39,7 @@ class Trainer(Protocol[Model]):
     """Trains once: on the labels of some rows, under a setting, with a share of the full number of steps."""
 
     def __call__(
-        self, rows: np.ndarray, setting: Setting, share: float, seed: int, report: Report, checkpoint: Checkpoint | None
+        self, rows: np.ndarray, setting: Setting, share: float, run: int, report: Report, checkpoint: Checkpoint | None
     ) -> Model:
         """The trained model."""
         ...
@@ -71,12 +71,12 @@ def check_parameters(estimator: BaseEstimator, methods: Iterable[str]) -> None:
         raise InputError(f"Expected folds to be at least 2, got {given['folds']!r}.")
 
 
-def settings_of(method: str, weight: float | str, step_size: float | str) -> list[Setting]:
+def settings_of(method: str, weight: float | str, step_size: float | str, weights: Sequence[float]) -> list[Setting]:
     """The settings among which a method has to choose; one where there is nothing to choose."""
     if method == "supervised":
         return [SUPERVISED]
     if method in LEARNS_WITH_WEIGHT:
-        return candidates(weight, step_size)
+        return candidates(weight, step_size, weights)
     return [Setting(1.0 if weight == "auto" else float(weight), 1.0 if step_size == "auto" else float(step_size))]
 
 

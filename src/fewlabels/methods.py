@@ -16,11 +16,11 @@ from fewlabels.objectives.nrf import InclusiveNRF
 from fewlabels.objectives.persistent_cd import PersistentCD
 from fewlabels.objectives.pseudo_likelihood import PseudoLikelihood
 from fewlabels.objectives.supervised import Supervised
-from fewlabels.optimizers import adam, cosine, drop, hold, rmsprop, warm
+from fewlabels.optimizers import adam, constant, cosine, drop, hold, rmsprop, warm
 from fewlabels.sequence.language_model import LanguageModel
 from fewlabels.train import Stage
 
-__all__ = ["SENTENCES", "SUPERVISED", "VECTORS", "SentencePlayers", "Setting", "VectorPlayers"]
+__all__ = ["PRETRAINING", "SENTENCES", "SUPERVISED", "VECTORS", "SentencePlayers", "Setting", "VectorPlayers"]
 
 
 class Setting(NamedTuple):
@@ -39,6 +39,8 @@ class Setting(NamedTuple):
 
 
 SUPERVISED = Setting(0.0, 1.0)
+PRETRAINING = "pre-train"
+"""Name of a first stage that sees no labels: one run of it serves every setting and fold of a selection."""
 
 
 class VectorPlayers(NamedTuple):
@@ -75,7 +77,7 @@ def pretrained_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
     """-log p(x) alone, then -log p(y | x) with a new head."""
     field = InclusiveNRF(players.generator, weight=1.0, control=0.05, step_size=0.8 * setting.step_size, steps=1)
     return [
-        Stage("pre-train", field, players.steps(1500), rmsprop(1e-3, 3e-3), drop(0.75)),
+        Stage(PRETRAINING, field, players.steps(1500), rmsprop(1e-3, 3e-3), drop(0.75)),
         Stage("fine-tune", Supervised(), players.steps(800), rmsprop(1e-3), average=0.99, reset=players.heads),
     ]
 
@@ -138,48 +140,46 @@ class SentencePlayers(NamedTuple):
         return NCE(noise_model, prior / prior.sum(), weight=weight)
 
 
-SCHEDULE = warm(0.1, hold(0.5))
-
-
 def supervised_sentences(players: SentencePlayers, setting: Setting) -> list[Stage]:
     """-log p(y | x) alone: a conditional random field."""
-    return [Stage("supervised", Supervised(), players.steps(400), adam(3e-3), SCHEDULE, average=0.98, clip=5.0)]
-
-
-def _pretraining(players: SentencePlayers) -> Stage:
-    field = PseudoLikelihood(players.counts, draws=400)
-    return Stage("pre-train", field, players.steps(400), adam(6e-3, betas=(0.9, 0.99)), warm(0.1, hold(0.0)), clip=5.0)
+    return [
+        Stage("supervised", Supervised(), players.steps(250), adam(3e-3), warm(0.1, hold(0.5)), average=0.98, clip=5.0)
+    ]
 
 
 def pretrained_sentences(players: SentencePlayers, setting: Setting) -> list[Stage]:
     """-log p(x) alone, by pseudo-likelihood; then -log p(y | x) with a new head."""
+    field = PseudoLikelihood(players.counts, weight=1.0)
+    learning = adam(6e-3, betas=(0.9, 0.99))
+    fine_tuning = adam(1e-3, head_rate=3e-3)
     return [
-        _pretraining(players),
-        Stage(
-            "fine-tune", Supervised(), players.steps(300), adam(1e-3, head_rate=3e-3), SCHEDULE,
-            average=0.98, clip=5.0, reset=players.heads,
-        ),
-    ]  # fmt: skip
-
-
-def _joint_sentences(players: SentencePlayers, field: Objective) -> list[Stage]:
-    return [
-        _pretraining(players),
-        Stage(
-            "joint", Sum(Supervised(), field), players.steps(300), adam(1e-3, head_rate=3e-3), SCHEDULE,
-            average=0.98, clip=5.0, reset=players.heads,
-        ),
+        Stage(PRETRAINING, field, players.steps(350), learning, warm(0.15, constant), clip=5.0),
+        Stage("settle", field, players.steps(200), learning, hold(0.0), clip=5.0),
+        Stage("fine-tune", Supervised(), players.steps(200), fine_tuning, warm(0.15, hold(0.5)), average=0.98, clip=5.0,
+              reset=players.heads),
     ]  # fmt: skip
 
 
 def joint_sentences(players: SentencePlayers, setting: Setting) -> list[Stage]:
-    """Both at once, from a pre-trained encoder as the paper's code has it; log p(x) by pseudo-likelihood."""
-    return _joint_sentences(players, PseudoLikelihood(players.counts, weight=setting.weight, draws=300))
+    """log p(x) first, as the paper's code has it, then both at once; log p(x) by pseudo-likelihood."""
+    field = PseudoLikelihood(players.counts, weight=3.0 * setting.weight)
+    return _joint_sentences(players, field)
 
 
 def noise_contrastive_sentences(players: SentencePlayers, setting: Setting) -> list[Stage]:
     """As `joint_sentences`, with the joint stage's log p(x) by dynamic noise-contrastive estimation."""
     return _joint_sentences(players, players.noise_contrast(0.1 * setting.weight))
+
+
+def _joint_sentences(players: SentencePlayers, field: Objective) -> list[Stage]:
+    """While the labels come in, the rates fall from those of pre-training: the encoder goes on learning from both."""
+    learning = adam(6e-3, betas=(0.9, 0.99))
+    first = PseudoLikelihood(players.counts, weight=1.0)
+    return [
+        Stage(PRETRAINING, first, players.steps(350), learning, warm(0.15, constant), clip=5.0),
+        Stage("joint", Sum(Supervised(), field), players.steps(200), learning, warm(0.1, hold(0.0)), average=0.98,
+              clip=5.0, reset=players.heads),
+    ]  # fmt: skip
 
 
 VECTORS: dict[str, Callable[[VectorPlayers, Setting], list[Stage]]] = {

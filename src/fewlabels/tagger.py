@@ -27,22 +27,28 @@ from fewlabels.estimation import (
     settings_of,
 )
 from fewlabels.labels import LinearChain
-from fewlabels.methods import SENTENCES, SentencePlayers, Setting
+from fewlabels.methods import PRETRAINING, SENTENCES, SentencePlayers, Setting
 from fewlabels.model_file import write_model
 from fewlabels.progress import Report, progress_bar
 from fewlabels.sequence.gibbs import gibbs
 from fewlabels.sequence.potential import TaggingPotential
 from fewlabels.sequence.text import Padded, Sentences, Tags, Vocabulary
-from fewlabels.train import Record, fit
+from fewlabels.train import Record, Stage, fit
 from fewlabels.validation import check_match, check_sentences, check_tags
 
 __all__ = ["SemiSupervisedTagger"]
 
-LABELLED, UNLABELLED = 16, 64
-"""Sentences a step."""
+LABELLED, UNLABELLED = 16, 84
+"""Sentences a step; of unlabelled ones, as many tokens as so many of mean length."""
+
+WEIGHTS = (1.0,)
+"""Factors on the weight of log p(x) that "auto" compares with 0; between 1/3 and 3 it hardly matters."""
 
 LONGEST = 200
 """Longer unlabelled sentences are left out of training: they would only pad."""
+
+PRETRAINING_RUN = 1000
+"""Tells the seeds of pre-training from those of other runs."""
 
 AT_ONCE = 256
 """Sentences scored at once."""
@@ -154,18 +160,17 @@ class SemiSupervisedTagger(BaseEstimator):
         seed = int(check_random_state(self.random_state).randint(2**31))
         folds = KFold(min(self.folds, len(rows)), shuffle=True, random_state=seed).split(rows)
 
+        @torch.no_grad()
         def judge(trained: _Trained, held_out: np.ndarray) -> np.ndarray:
-            index = torch.from_numpy(held_out)
-            with torch.no_grad():
-                chain = trained.potential(words[index])
-            wrong = (chain.mode() != coded[index].values) & words[index].inside()
-            surprise = -chain.log_conditional(coded[index].values)
-            lengths = words.lengths[index].float()
-            return np.stack([wrong.sum(1) / lengths.mean(), surprise / lengths.mean()])
+            x, y = words[torch.from_numpy(held_out)], coded[torch.from_numpy(held_out)].values
+            chain = trained.potential(x)
+            wrong = ((chain.mode() != y) & x.inside()).sum(1)
+            surprise = -chain.log_conditional(y)
+            return torch.stack([wrong, surprise]).numpy() / x.lengths.float().mean().item()
 
         with progress_bar(self.verbose) as report:
             (self.setting_, self.choice_), trained = choose_and_train(
-                settings_of(self.method, self.weight, 1.0), rows,
+                settings_of(self.method, self.weight, 1.0, WEIGHTS), rows,
                 [(rows[kept], rows[held_out]) for kept, held_out in folds],
                 self._trainer(words, coded, seed), judge, checkpoint_folder(self.checkpoint), report,
             )  # fmt: skip
@@ -252,33 +257,53 @@ class SemiSupervisedTagger(BaseEstimator):
 
     def _network(self) -> nn.Module:
         if self.potential is not None:
+            if self.method in ("joint", "pretrain") and not hasattr(self.potential, "site_scores"):
+                raise InputError(
+                    f"Expected a potential with a method site_scores for method={self.method!r}, got "
+                    f"{type(self.potential).__name__}: add it, or use method='nce' or 'supervised'."
+                )
             return copy.deepcopy(self.potential)
         return TaggingPotential(self.vocabulary_.spelling(), self.vocabulary_.counts, len(self.classes_))
 
     def _trainer(self, words: Sentences, tags: Sentences, seed: int) -> Trainer[_Trained]:
-        """The function that trains once on the tags of some sentences and all words."""
+        """The function that trains once on the tags of some sentences and all words.
+
+        A first stage that sees no labels is run once and serves every later call.
+        """
         pool = words.shorter(LONGEST)
         counts = torch.tensor(self.vocabulary_.counts)
+        folder = checkpoint_folder(self.checkpoint)
+        first: list[_Trained] = []
 
-        def train(
-            rows: np.ndarray, setting: Setting, share: float, run: int, report: Report, checkpoint: Checkpoint | None
-        ) -> _Trained:
+        def built(setting: Setting, share: float, run: int) -> tuple[nn.Module, list[Stage]]:
             with seeded(seed, run):
                 potential = self._network()
                 heads = ("head",) if "head" in dict(potential.named_children()) else ()
                 players = SentencePlayers(counts, pool.lengths, heads, share * self.effort)
-                stages = SENTENCES["supervised" if setting.weight == 0 else self.method](players, setting)
-                index = torch.from_numpy(rows)
-                batches = Batches(
-                    words.at(index),
-                    Tags(tags.at(index)),
-                    pool,
-                    labelled=LABELLED,
-                    unlabelled=UNLABELLED,
-                    seed=seed + run,
-                )
-                history = fit(potential, stages, batches, seed=seed + run, checkpoint=checkpoint, report=report)
-                return _Trained(potential, history)
+                return potential, SENTENCES["supervised" if setting.weight == 0 else self.method](players, setting)
+
+        def pretrained(setting: Setting, batches: Batches, report: Report) -> _Trained:
+            if not first:
+                potential, stages = built(setting, 1.0, PRETRAINING_RUN)
+                checkpoint = None if folder is None else Checkpoint(folder / "pretraining.pt")
+                history = fit(potential, stages[:1], batches, seed=seed, checkpoint=checkpoint, report=report)
+                first.append(_Trained(potential, history))
+            return first[0]
+
+        def train(
+            rows: np.ndarray, setting: Setting, share: float, run: int, report: Report, checkpoint: Checkpoint | None
+        ) -> _Trained:
+            potential, stages = built(setting, share, run)
+            index, history = torch.from_numpy(rows), []
+            batches = Batches(
+                words.at(index), Tags(tags.at(index)), pool, labelled=LABELLED, unlabelled=UNLABELLED, seed=seed
+            )
+            if stages[0].name == PRETRAINING:
+                start = pretrained(setting, batches, report)
+                potential.load_state_dict(start.potential.state_dict())
+                stages, history = stages[1:], start.history
+            history = history + fit(potential, stages, batches, seed=seed + run, checkpoint=checkpoint, report=report)
+            return _Trained(potential, history)
 
         return train
 

@@ -159,6 +159,8 @@ def fit(
                         checkpoint.save(run.recent)
                     raise
                 records = run.records
+                if checkpoint is not None:
+                    checkpoint.save(run.state())
             steps_before += stage.steps
     return records
 
@@ -175,9 +177,7 @@ class _StageRun:
                 _reinitialise(potential.get_submodule(name))
         self.optimizer = stage.optimizer(potential, stage.objective)
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
-        self.average = (
-            AveragedModel(potential, multi_avg_fn=_moving_average(stage.average)) if stage.average else None
-        )
+        self.average = AveragedModel(potential, multi_avg_fn=_moving_average(stage.average)) if stage.average else None
         self.recent = self.state()
 
     def steps(self, batches: Batches, checkpoint: Checkpoint | None) -> Iterator[int]:

@@ -71,7 +71,9 @@ def check_labels(y: Any, rows: int) -> tuple[np.ndarray, np.ndarray]:
     classes, codes = _classes_of(y[labelled])
     counts = np.bincount(codes)
     if len(classes) < 2:
-        raise InputError(f"Expected at least two classes, got one class only, {classes.tolist()[0]!r}: label rows of another.")
+        raise InputError(
+            f"Expected at least two classes, got one class only, {classes.tolist()[0]!r}: label rows of another."
+        )
     if counts.min() < 2:
         raise InputError(
             f"Expected at least two labelled rows of each class, got one of class {classes.tolist()[counts.argmin()]!r}: label "
@@ -149,5 +151,7 @@ def check_tags(sentences: Sequence[Sequence[str]], tags: Sequence[Sequence[Any] 
         )
     classes, _ = _classes_of(np.array([tag for y in labelled for tag in y], dtype=object))
     if len(classes) < 2:
-        raise InputError(f"Expected at least two kinds of tags, got one only, {classes.tolist()[0]!r}: label with another.")
+        raise InputError(
+            f"Expected at least two kinds of tags, got one only, {classes.tolist()[0]!r}: label with another."
+        )
     return classes

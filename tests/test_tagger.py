@@ -1,0 +1,195 @@
+"""The tagger as its users meet it: methods, files, words never seen, bad input."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+
+import fewlabels
+from fewlabels import InputError, SemiSupervisedTagger
+from fewlabels.labels import LinearChain
+from fewlabels.methods import SENTENCES
+
+QUICK = {"effort": 0.1, "random_state": 0}
+NOUNS, VERBS = ["cat", "dog", "bird", "fish", "mouse"], ["sleeps", "barks", "sings", "swims", "hides"]
+
+
+def text(count=60, labelled=12, seed=0):
+    rng = np.random.default_rng(seed)
+    sentences, tags = [], []
+    for i in range(count):
+        sentence = [rng.choice(["the", "a"]), rng.choice(NOUNS), rng.choice(VERBS)]
+        y = ["D", "N", "V"]
+        if rng.random() < 0.5:
+            sentence, y = [*sentence, "."], [*y, "."]
+        sentences.append([str(word) for word in sentence])
+        tags.append(y if i < labelled else None)
+    return sentences, tags
+
+
+@pytest.mark.parametrize("method", SENTENCES)
+def test_every_method_learns_sentences(method):
+    sentences, tags = text()
+    tagger = SemiSupervisedTagger(method, weight=1.0, **QUICK).fit(sentences, tags)
+    assert tagger.score(sentences[:12], tags[:12]) > 0.9
+    p = tagger.predict_proba(sentences[:3])
+    for sentence, row, best in zip(sentences, p, tagger.predict(sentences[:3]), strict=False):
+        assert row.shape == (len(sentence), 4)
+        np.testing.assert_allclose(row.sum(1), 1, rtol=1e-5)
+        assert len(best) == len(sentence)
+        assert all(isinstance(tag, str) for tag in best)
+    assert tagger.score_samples(sentences).shape == (60,)
+
+
+def test_the_untouched_default_chooses_and_says_what_and_why():
+    sentences, tags = text()
+    tagger = SemiSupervisedTagger(**QUICK).fit(sentences, tags)
+    assert tagger.choice_.startswith("chose ")
+    assert "supervised" in tagger.choice_
+    assert "\n" not in tagger.choice_
+    assert tagger.predict([["the", "cat", "sleeps"]]) == [["D", "N", "V"]]
+
+
+def test_unlabelled_sentences_change_joint_training_and_weight_zero_is_supervised():
+    sentences, tags = text()
+    p = {
+        name: np.concatenate(
+            SemiSupervisedTagger(method, weight=weight, **QUICK).fit(s, t).predict_proba(sentences[:5])
+        )
+        for name, method, weight, s, t in (
+            ("supervised", "supervised", 1.0, sentences, tags),
+            ("zero", "joint", 0.0, sentences, tags),
+            ("joint", "joint", 1.0, sentences, tags),
+        )
+    }
+    assert (p["supervised"] == p["zero"]).all()
+    assert not np.allclose(p["supervised"], p["joint"])
+
+
+def test_words_never_seen_are_allowed():
+    sentences, tags = text()
+    tagger = SemiSupervisedTagger("supervised", **QUICK).fit(sentences, tags)
+    first = tagger.predict([["the", "zebra", "sleeps"]])
+    assert len(first[0]) == 3
+    assert tagger.predict([["the", "zebra", "sleeps"], ["a", "yak", "sings", "."]])[:1] == first
+
+
+@pytest.mark.parametrize("method", ["supervised", "joint"])
+def test_a_saved_tagger_is_the_same_tagger(tmp_path, method):
+    sentences, tags = text()
+    tagger = SemiSupervisedTagger(method, weight=1.0, **QUICK).fit(sentences, tags)
+    tagger.save(tmp_path / "model.safetensors")
+    again = fewlabels.load(tmp_path / "model.safetensors")
+    new = [["the", "zebra", "sleeps"], ["a", "cat", "."]]
+    assert again.predict(new) == tagger.predict(new)
+    np.testing.assert_array_equal(again.score_samples(new), tagger.score_samples(new))
+    if method == "joint":
+        assert again.sample(3, random_state=0) == tagger.sample(3, random_state=0)
+
+
+def test_samples_read_like_the_text():
+    sentences, tags = text(count=200)
+    tagger = SemiSupervisedTagger("pretrain", effort=0.5, random_state=0).fit(sentences, tags)
+    drawn = tagger.sample(40, random_state=0)
+    seen = {pair for sentence in sentences for pair in zip(sentence, sentence[1:], strict=False)}
+
+    def plausible(text):
+        return np.mean([pair in seen for sentence in text for pair in zip(sentence, sentence[1:], strict=False)])
+
+    assert plausible(drawn) > 0.7
+    assert plausible([sentence[::-1] for sentence in drawn]) < 0.2  # the control
+    with pytest.raises(InputError, match="learns p"):
+        SemiSupervisedTagger("supervised", **QUICK).fit(sentences, tags).sample()
+
+
+def test_likelier_sentences_score_higher():
+    sentences, tags = text(count=200)
+    tagger = SemiSupervisedTagger("pretrain", effort=0.5, random_state=0).fit(sentences, tags)
+    right, wrong = tagger.score_samples([["the", "cat", "sleeps"], ["sleeps", "the", "cat"]])
+    assert right > wrong
+
+
+def test_an_interrupted_fit_resumes_to_the_identical_tagger(tmp_path):
+    sentences, tags = text()
+    whole = SemiSupervisedTagger(**QUICK).fit(sentences, tags)
+
+    class Interrupted(SemiSupervisedTagger):
+        calls = 0
+
+        def _trainer(self, *arguments):
+            train = super()._trainer(*arguments)
+
+            def stop(*inner):
+                Interrupted.calls += 1
+                if Interrupted.calls == 5:
+                    raise KeyboardInterrupt
+                return train(*inner)
+
+            return stop
+
+    with pytest.raises(KeyboardInterrupt):
+        Interrupted(checkpoint=tmp_path / "state", **QUICK).fit(sentences, tags)
+    assert (tmp_path / "state" / "pretraining.pt").exists()
+    assert len(json.loads((tmp_path / "state" / "choice.json").read_text())) == 4
+    resumed = SemiSupervisedTagger(checkpoint=tmp_path / "state", **QUICK).fit(sentences, tags)
+    for a, b in zip(resumed.predict_proba(sentences), whole.predict_proba(sentences), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+class Plain(torch.nn.Module):
+    """A potential of one's own without anything but emissions."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = torch.nn.Embedding(40, 4)
+        self.transition = torch.nn.Parameter(torch.zeros(4, 4))
+
+    def forward(self, x):
+        return LinearChain(self.head(x.values), self.transition, x.lengths)
+
+
+def test_a_potential_of_ones_own(tmp_path):
+    sentences, tags = text()
+    tagger = SemiSupervisedTagger("supervised", potential=Plain(), effort=2.0, random_state=0).fit(sentences, tags)
+    assert tagger.score(sentences[:12], tags[:12]) > 0.9
+    tagger.save(tmp_path / "model.safetensors")
+    again = fewlabels.load(tmp_path / "model.safetensors", potential=Plain())
+    assert again.predict(sentences) == tagger.predict(sentences)
+    with pytest.raises(InputError, match="site_scores"):
+        SemiSupervisedTagger("joint", potential=Plain(), **QUICK).fit(sentences, tags)
+
+
+def test_clone_and_parameters():
+    tagger = clone(SemiSupervisedTagger("pretrain", weight=0.5))
+    assert tagger.get_params()["weight"] == 0.5
+
+
+S, T = text()
+
+
+@pytest.mark.parametrize(
+    ("sentences", "tags", "message"),
+    [
+        (S, [None] * 60, "two labelled sentences"),
+        (S, [["D"] * len(s) for s in S], "two kinds of tags"),
+        ([*S, []], [*T, None], "sentence 60 .* empty"),
+        (S, T[:50], "50"),
+        (S, [T[0][:-1], *T[1:]], "tags for sentence 0"),
+        (["a text", *S[1:]], T, "split it"),
+        ([], [], "at least one sentence"),
+        ([["a", 3], *S[1:]], [None, *T[1:]], "got 3"),
+        (S, [[1.5] * len(S[0]), *T[1:]], "Unknown label type"),
+    ],
+)
+def test_bad_sentences_get_one_clear_line(sentences, tags, message):
+    with pytest.raises(InputError, match=message) as caught:
+        SemiSupervisedTagger(**QUICK).fit(sentences, tags)
+    assert "\n" not in str(caught.value)
+
+
+def test_bad_sentences_at_predict_are_named():
+    tagger = SemiSupervisedTagger("supervised", **QUICK).fit(S, T)
+    with pytest.raises(InputError, match="empty"):
+        tagger.predict([["a"], []])
