@@ -242,7 +242,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         model.classes_ = np.array(description["classes"])
         model._shape = tuple(description["shape"])
         if len(model._shape) == 1:
-            model.n_features_in_ = model._shape[0]
+            setattr(model, "n_features_in_", model._shape[0])  # noqa: B010
         model._scaling = Scaling(tensors["shift"].numpy(), tensors["scale"].numpy())
         model.choice_, model.setting_ = description["choice"], Setting(*description["setting"])
         model.history_ = []

@@ -161,7 +161,7 @@ def pretrained_sentences(players: SentencePlayers, setting: Setting) -> list[Sta
 
 
 def joint_sentences(players: SentencePlayers, setting: Setting) -> list[Stage]:
-    """log p(x) first, as the paper's code has it, then both at once; log p(x) by pseudo-likelihood."""
+    """Log p(x) first, as the paper's code has it, then both at once; log p(x) by pseudo-likelihood."""
     field = PseudoLikelihood(players.counts, weight=3.0 * setting.weight)
     return _joint_sentences(players, field)
 

@@ -64,8 +64,8 @@ class _Trained(NamedTuple):
 class SemiSupervisedTagger(BaseEstimator):
     """Tag the tokens of sentences with few labelled and many unlabelled sentences.
 
-    A conditional random field over the tags is upgraded to a random field over sentences and tags, p(x, y) ∝ exp u(x, y),
-    and trained on log p(y | x) where there are tags and on log p(x) everywhere.
+    A conditional random field over the tags is upgraded to a random field over sentences and tags, p(x, y) ∝
+    exp u(x, y), and trained on log p(y | x) where there are tags and on log p(x) everywhere.
 
     Parameters
     ----------

@@ -276,11 +276,11 @@ def divergence(terms: Terms) -> str | None:
     return None
 
 
-def _moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+def _moving_average(decay: float) -> Callable[[Any, Any, Tensor | int], None]:
     """An exponential moving average that forgets the initial weights faster at first: t steps weigh about t / 10."""
 
     @torch.no_grad()
-    def update(averages: list[Tensor], values: list[Tensor], count: Tensor | int) -> None:
+    def update(averages: Any, values: Any, count: Tensor | int) -> None:
         t = int(count)
         torch._foreach_lerp_(averages, values, 1 - min(decay, (t + 1) / (t + 10)))
 

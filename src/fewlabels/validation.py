@@ -75,9 +75,10 @@ def check_labels(y: Any, rows: int) -> tuple[np.ndarray, np.ndarray]:
             f"Expected at least two classes, got one class only, {classes.tolist()[0]!r}: label rows of another."
         )
     if counts.min() < 2:
+        rarest = classes.tolist()[counts.argmin()]
         raise InputError(
-            f"Expected at least two labelled rows of each class, got one of class {classes.tolist()[counts.argmin()]!r}: label "
-            "another or leave that class out."
+            f"Expected at least two labelled rows of each class, got one of class {rarest!r}: label another or "
+            "leave that class out."
         )
     full = np.full(len(y), -1)
     full[labelled] = codes

@@ -85,8 +85,7 @@ def proposals(stages: Sequence[Stage], count: int) -> Tensor | None:
     for stage in reversed(stages):
         for part in stage.objective.modules():
             if isinstance(part, InclusiveNRF):
-                generator = part.generator
-                return generator(torch.rand(count, generator.latent))
+                return part.generator(torch.rand(count, part.latent))
             if isinstance(part, PersistentCD):
                 return part.buffer[:count].clone()
     return None

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pycantonese
-import pycrfsuite
+import pycrfsuite  # pyright: ignore[reportMissingTypeStubs]
 
 from fewlabels.tagger import SemiSupervisedTagger
 
@@ -53,7 +53,7 @@ def corpus() -> Corpus:
     recordings = [
         [
             ([token.word for token in utterance.tokens], [token.pos or PUNCTUATION for token in utterance.tokens])
-            for utterance in recording
+            for utterance in recording  # pyright: ignore[reportGeneralTypeIssues]
             if any(token.pos for token in utterance.tokens)
         ]
         for recording in pycantonese.hkcancor().utterances(by_file=True)
@@ -98,14 +98,14 @@ class CRFsuite:
 
     def fit(self, sentences: Any, tags: Any) -> "CRFsuite":
         """Train on labelled sentences."""
-        trainer = pycrfsuite.Trainer(verbose=False)
+        trainer = pycrfsuite.Trainer(verbose=False)  # pyright: ignore[reportAttributeAccessIssue]
         for words, y in zip(sentences, tags, strict=True):
             trainer.append([features(words, i) for i in range(len(words))], y)
         trainer.set_params({"c1": 0.1, "c2": 0.1, "max_iterations": 100})
         with tempfile.TemporaryDirectory() as folder:
             path = str(Path(folder) / "model.crfsuite")
             trainer.train(path)
-            self._tagger = pycrfsuite.Tagger()
+            self._tagger = pycrfsuite.Tagger()  # pyright: ignore[reportAttributeAccessIssue]
             self._tagger.open_inmemory(Path(path).read_bytes())
         return self
 

@@ -44,7 +44,7 @@ def split(seed: int, labelled: int = LABELLED) -> Digits:
     for k in range(10):
         chosen = np.flatnonzero(truth[train] == k)[:labelled]
         y[chosen] = k
-    return Digits(x[train], y, x[test], truth[test])
+    return Digits(x[train], y, x[test], np.asarray(truth)[test])
 
 
 def train(method: str, data: Digits, seed: int) -> Any:
@@ -55,7 +55,7 @@ def train(method: str, data: Digits, seed: int) -> Any:
     if method == "sklearn_svc":
         return _tuned_svc().fit(flat[known], data.y[known])
     if method == "sklearn_self_training":
-        svc = CalibratedClassifierCV(_tuned_svc().fit(flat[known], data.y[known]).best_estimator_, cv=3, ensemble=False)
+        svc = CalibratedClassifierCV(_tuned_svc().fit(flat[known], data.y[known]).best_estimator_, cv=3, ensemble=False)  # pyright: ignore[reportArgumentType]
         return SelfTrainingClassifier(svc, criterion="k_best", k_best=50, max_iter=50).fit(flat, data.y)
     grid = {"gamma": [0.3, 1, 3, 10], "alpha": [0.2, 0.5, 0.9]}
     return GridSearchCV(LabelSpreading(max_iter=1000), grid, cv=LabelledKFold(5)).fit(flat, data.y)

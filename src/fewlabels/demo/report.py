@@ -18,8 +18,8 @@ from fewlabels.files import write_atomically
 from fewlabels.results import Run, Summary, read_runs, summarise
 
 mpl.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 __all__ = ["write_report"]
 
@@ -104,8 +104,7 @@ def _curves(histories: dict[str, list[Any]]) -> Figure:
     """Each method's loss terms over its steps, on one logarithmic scale a method."""
     figure, panels = plt.subplots(1, max(1, len(histories)), figsize=(11, 3.2), layout="constrained", squeeze=False)
     for axes, (method, history) in zip(panels[0], histories.items(), strict=False):
-        step, seen, begins = 0, {}, []
-        previous = None
+        step, offset, previous, seen, begins = 0, 0, None, {}, []
         for stage, at, values in history:
             if stage != previous:
                 begins.append((step + at, stage))

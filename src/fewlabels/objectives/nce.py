@@ -5,8 +5,8 @@ The trans-dimensional random field over sentences of l words is
 .. math:: \log p_θ(x) = u_θ(x) + \log π_l - (a l + b)
 
 with π the prior of lengths and a log-normaliser that is linear in l; a and b are learnt.  A sample x is told to be
-"data" or noise from q_φ by the log-odds Δ(x) = log p_θ(x) - log q_φ(x) - log ν.  With D from the data and B_1, B_2 drawn
-from q_φ, |B_1| = |D| and |B_2| = ν (|D| + |B_1|),
+"data" or noise from q_φ by the log-odds Δ(x) = log p_θ(x) - log q_φ(x) - log ν.  With D from the data, and B_1, B_2
+drawn from q_φ, |B_1| = |D| and |B_2| = ν (|D| + |B_1|),
 
 .. math::
    L(θ) &= \frac{1}{|D ∪ B_1|} Σ_{x ∈ D ∪ B_1} \log(1 + e^{-Δ(x)}) + \frac{ν}{|B_2|} Σ_{x ∈ B_2} \log(1 + e^{Δ(x)}) \\

@@ -66,7 +66,8 @@ class InclusiveNRF(Objective):
         clip: tuple[float, float] | None = None,
     ) -> None:
         super().__init__()
-        self.generator = generator
+        assert isinstance(generator.latent, int), "the generator needs an integer attribute latent"
+        self.generator, self.latent = generator, generator.latent
         self.weight, self.control, self.entropy = weight, control, entropy
         self.step_size, self.steps, self.momentum, self.noise = step_size, steps, momentum, noise
         self.revise_latent, self.clip = revise_latent, clip
@@ -91,7 +92,7 @@ class InclusiveNRF(Objective):
     def _propose_and_revise(self, u: Callable[[Tensor], Tensor], count: int) -> tuple[Chain, Tensor]:
         """The revised samples, detached, and the proposals G(h) that are to regress onto them."""
         draw = torch.randn if self.revise_latent else torch.rand
-        h = draw(count, self.generator.latent, device=next(self.generator.parameters()).device)
+        h = draw(count, self.latent, device=next(self.generator.parameters()).device)
         if self.revise_latent:
             chain, h = revise(
                 u, self.generator, h,

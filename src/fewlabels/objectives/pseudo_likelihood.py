@@ -13,8 +13,9 @@ w_m drawn from π ∝ unigram^{3/4} and shared by the batch, and r_i(w) = σ_i(w
 
 .. math:: L(θ) = -\frac{1}{N} Σ_i \log \frac{e^{r_i(x_i)}}{e^{r_i(x_i)} + Σ_m e^{r_i(w_m)}}
 
-which, but for a constant, is the exact conditional as M grows.  Every place of every sentence gives a choice among M + 1 words in a single
-pass, where sentence-level estimation gives one bit a sentence: that is why it learns from little computation.
+which, but for a constant, is the exact conditional as M grows.  Every place of every sentence gives a choice among
+M + 1 words in a single pass, where sentence-level estimation gives one bit a sentence: that is why it learns from
+little computation.
 """
 
 from typing import Protocol
@@ -63,7 +64,7 @@ class PseudoLikelihood(Objective):
         """The term ``pseudo_likelihood``."""
         x: Padded = batch.x_unlabelled
         words = self.log_noise.exp().multinomial(self.draws, replacement=True)
-        own, others = potential.site_scores(x, words)
+        own, others = potential.site_scores(x, words)  # pyright: ignore[reportCallIssue]: a SiteScorer
         present = x.values[x.inside()]
         ranks = torch.cat([(own - self.log_noise[present]).unsqueeze(1), others - self.log_noise[words]], 1)
         loss = -ranks.log_softmax(1)[:, 0].mean()

@@ -87,14 +87,7 @@ class Encoder(nn.Module):
 
     def __init__(self, size: int, hidden: int) -> None:
         super().__init__()
-        self.forwards, self.backwards = (nn.LSTM(size, hidden, batch_first=True) for _ in range(2))
-        for lstm in (self.forwards, self.backwards):
-            nn.init.xavier_uniform_(lstm.weight_ih_l0)
-            nn.init.orthogonal_(lstm.weight_hh_l0)
-            for bias in (lstm.bias_ih_l0, lstm.bias_hh_l0):
-                nn.init.zeros_(bias)
-            with torch.no_grad():
-                lstm.bias_ih_l0[hidden : 2 * hidden] = 1.0  # remember by default
+        self.forwards, self.backwards = _lstm(size, hidden), _lstm(size, hidden)
 
     def forward(self, vectors: Tensor, edge: Tensor, lengths: Tensor) -> Encoded:
         """Encode vectors (B, T, D) with start and end vectors ``edge`` (2, D)."""
@@ -106,6 +99,22 @@ class Encoder(nn.Module):
         backwards, _ = self.backwards(torch.cat([end, _take(vectors, mirror)], 1))
         after, at = (_take(part, mirror) for part in (backwards[:, :-1], backwards[:, 1:]))
         return Encoded(forwards[:, :-1], after, torch.cat([forwards[:, 1:], at], -1), vectors)
+
+
+def _lstm(size: int, hidden: int) -> nn.LSTM:
+    """An LSTM that remembers by default: forget biases of 1, orthogonal recurrences."""
+    lstm = nn.LSTM(size, hidden, batch_first=True)
+    with torch.no_grad():
+        for name, parameter in lstm.named_parameters():
+            if name.startswith("weight_ih"):
+                nn.init.xavier_uniform_(parameter)
+            elif name.startswith("weight_hh"):
+                nn.init.orthogonal_(parameter)
+            else:
+                parameter.zero_()
+                if name.startswith("bias_ih"):
+                    parameter[hidden : 2 * hidden] = 1.0
+    return lstm
 
 
 class ChainHead(nn.Module):
