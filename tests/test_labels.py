@@ -92,7 +92,7 @@ def test_gradients_equal_finite_differences(scale):
 @pytest.mark.parametrize("forbidden", [None, -1e4, float("-inf")])
 @pytest.mark.parametrize("scale", [1.0, 30.0, 100.0, 200.0, 400.0])
 def test_log_partition_and_marginals_are_right_far_beyond_float32(scale, forbidden):
-    """In float32 the rescaled recursion fails silently here; the truth is float64 in the log domain, plainly written."""
+    """In float32 the rescaled recursion fails silently here; the truth is a plain loop in float64 in the log domain."""
     labels, length, batch = 23, 50, 64
     generator = torch.Generator().manual_seed(1)
     emissions = (scale * torch.randn(batch, length, labels, generator=generator)).requires_grad_()
