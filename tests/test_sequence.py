@@ -102,3 +102,17 @@ def test_a_word_is_its_vector_and_the_scaled_sum_of_its_features(vocabulary, pot
     by_hand = words.word.weight[row] + words.feature.weight[features].sum(0) / len(features) ** 0.5
     torch.testing.assert_close(words(torch.tensor([row]))[0], by_hand)
     torch.testing.assert_close(weights.square().sum(), torch.tensor(1.0))
+
+
+def test_start_and_stop_scores_touch_the_first_and_the_last_word_of_each_row(vocabulary, potential):
+    x = padded(vocabulary)
+    before = potential(x).emissions.detach()
+    with torch.no_grad():
+        potential.head.start += torch.tensor([1.0, 2.0, 3.0])
+        potential.head.stop += torch.tensor([10.0, 20.0, 30.0])
+    change = potential(x).emissions.detach() - before
+    for row, n in zip(change, x.lengths.tolist(), strict=True):
+        expected = torch.zeros(n, 3)
+        expected[0] += torch.tensor([1.0, 2.0, 3.0])
+        expected[n - 1] += torch.tensor([10.0, 20.0, 30.0])
+        torch.testing.assert_close(row[:n], expected, atol=1e-5, rtol=1e-5)

@@ -96,6 +96,15 @@ def test_training_leaves_the_callers_generator_alone():
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_every_step_draws_new_noise():
+    potential, _, batches = problem()
+    masks = []
+    potential.body[2].register_forward_hook(lambda module, inputs, output: masks.append(output == 0))
+    fit(potential, [Stage("only", Supervised(), 3, adam(0.0))], batches)
+    assert not torch.equal(masks[0], masks[1])
+    assert not torch.equal(masks[1], masks[2])
+
+
 def test_the_seed_decides():
     ends = []
     for seed in (1, 1, 2):

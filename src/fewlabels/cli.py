@@ -6,8 +6,6 @@ Everything heavy is imported inside the commands, so that `--help` answers at on
 import functools
 import hashlib
 import importlib.metadata
-import importlib.util
-import io
 import json
 import shutil
 import time
@@ -22,6 +20,7 @@ from rich.table import Table
 
 from fewlabels.errors import DivergenceError, InputError
 from fewlabels.files import claimed_folder, read_run, read_utf8, write_atomically
+from fewlabels.kinds import KINDS, Data, Kind, kind_of, plain, refuse_label
 
 __all__ = ["app", "main"]
 
@@ -104,8 +103,8 @@ def fit(
     as_json: JsonOption = False,
 ) -> None:
     """Train a model on DATA, of which a part is labelled, and save it in a folder."""
-    name = _kind_of(data)
-    training = _KINDS[name].training(data, unlabelled, label)
+    name = kind_of(data)
+    training = KINDS[name].training(data, unlabelled, label)
     run = {
         "kind": name,
         "data": str(data.resolve()),
@@ -159,11 +158,11 @@ def evaluate(
 ) -> None:
     """Compare predictions with the labels of DATA; rows without a label are left out."""
     fitted, given = _open(model, data, labelled=True, label=label)
-    known = {str(name): _plain(name) for name in fitted.estimator.classes_}
+    known = {str(name): plain(name) for name in fitted.estimator.classes_}
     truth, predicted = fitted.kind.pairs(fitted.estimator, given)
     if not truth:
         raise InputError(f"{data}: expected labels to compare with, came none")
-    result = _errors([known.get(str(name), name) for name in truth], [_plain(name) for name in predicted])
+    result = _errors([known.get(str(name), name) for name in truth], [plain(name) for name in predicted])
     if as_json:
         typer.echo(json.dumps(result, ensure_ascii=False))
         return
@@ -205,44 +204,12 @@ def sample(
         write_atomically(path, content)
 
 
-class _Data(NamedTuple):
-    """What a command reads: inputs, labels (where there are any), the names of the rows and of the features."""
-
-    x: Any
-    y: Any
-    names: list[str]
-    columns: list[str] | None
-
-
-class _Kind(NamedTuple):
-    """How one kind of data is read and written."""
-
-    training: Callable[[Path, Path | None, str | None], _Data]
-    inputs: Callable[[Path, dict[str, Any], bool], _Data]
-    predictions: Callable[[Any, _Data], list[dict[str, Any]]]
-    text: Callable[[list[dict[str, Any]]], str]
-    pairs: Callable[[Any, _Data], tuple[list[Any], list[Any]]]
-    samples: Callable[[Any, Path, dict[str, Any]], dict[Path, bytes]]
-    suffix: str
-
-
 class _Fitted(NamedTuple):
     """A model with the settings of its run."""
 
     estimator: Any
     run: dict[str, Any]
-    kind: _Kind
-
-
-def _kind_of(path: Path) -> str:
-    """Tell the kind of data from the name of a path, which must exist."""
-    if not path.exists():
-        raise InputError(f"{path}: expected data, came a path that does not exist")
-    if path.is_dir():
-        return "images"
-    if path.suffix.lower() not in _KIND_OF_SUFFIX:
-        raise InputError(f"{path}: expected a folder of images or a file named {', '.join(_KIND_OF_SUFFIX)}")
-    return _KIND_OF_SUFFIX[path.suffix.lower()]
+    kind: Kind
 
 
 def _model_file(model: Path) -> Path:
@@ -255,7 +222,7 @@ def _model_file(model: Path) -> Path:
 
 def _read_settings(file: Path) -> dict[str, Any]:
     run = read_run(file.parent)
-    if run.get("kind") not in _KINDS:
+    if run.get("kind") not in KINDS:
         raise InputError(f"{file.parent}: expected the run of `fewlabels fit`, came another: give the folder it wrote")
     return run
 
@@ -265,28 +232,23 @@ def _load(model: Path) -> _Fitted:
     run = _read_settings(file)
     from fewlabels import load
 
-    return _Fitted(load(file), run, _KINDS[run["kind"]])
+    return _Fitted(load(file), run, KINDS[run["kind"]])
 
 
-def _open(model: Path, data: Path, labelled: bool, label: str | None = None) -> tuple[_Fitted, _Data]:
+def _open(model: Path, data: Path, labelled: bool, label: str | None = None) -> tuple[_Fitted, Data]:
     """Read the data, which must be of the kind the model was trained with, then the model."""
     run = _read_settings(_model_file(model))
-    name = _kind_of(data)
+    name = kind_of(data)
     if name != run["kind"]:
         raise InputError(f"{data}: expected {run['kind']} data, as the model was trained with, came {name} data")
     if label is not None:
-        _refuse_label(data, label, name)
+        refuse_label(data, label, name)
         run["label"] = label
-    given = _KINDS[name].inputs(data, run, labelled)
+    given = KINDS[name].inputs(data, run, labelled)
     return _load(model), given
 
 
-def _refuse_label(data: Path, label: str | None, name: str) -> None:
-    if label is not None and name != "table":
-        raise InputError(f"{data}: expected --label with a table only, came --label {label} with {name} data")
-
-
-def _train_or_pause(training: _Data, run: dict[str, Any], out: Path, verbose: bool) -> None:
+def _train_or_pause(training: Data, run: dict[str, Any], out: Path, verbose: bool) -> None:
     """Train; upon Ctrl-C, say what was kept."""
     try:
         _train(training, run, out, verbose)
@@ -296,7 +258,7 @@ def _train_or_pause(training: _Data, run: dict[str, Any], out: Path, verbose: bo
         _stop("interrupted before any state was saved: the same command starts again", 130)
 
 
-def _train(training: _Data, run: dict[str, Any], out: Path, verbose: bool) -> None:
+def _train(training: Data, run: dict[str, Any], out: Path, verbose: bool) -> None:
     """Fit a model, save it with a summary, and remove the state that was kept for resuming."""
     from fewlabels import SemiSupervisedClassifier, SemiSupervisedTagger
 
@@ -312,7 +274,7 @@ def _train(training: _Data, run: dict[str, Any], out: Path, verbose: bool) -> No
         "method": run["method"],
         "labelled": labelled,
         "unlabelled": len(training.y) - labelled,
-        "classes": [_plain(name) for name in estimator.classes_],
+        "classes": [plain(name) for name in estimator.classes_],
         "choice": estimator.choice_,
         "seconds": round(seconds, 1),
         "model": str(out / _MODEL),
@@ -321,7 +283,7 @@ def _train(training: _Data, run: dict[str, Any], out: Path, verbose: bool) -> No
     shutil.rmtree(checkpoint, ignore_errors=True)
 
 
-def _digest(data: _Data) -> str:
+def _digest(data: Data) -> str:
     """Return a hash of the inputs and labels, by which a run knows its data again."""
     import numpy as np
 
@@ -344,162 +306,8 @@ def _errors(truth: list[Any], predicted: list[Any]) -> dict[str, Any]:
     return {"error": error, "accuracy": 1 - error, "examples": len(wrong), "classes": classes}
 
 
-def _plain(value: Any) -> Any:
-    """Return a label as a plain Python value, where it is a scalar of numpy."""
-    import numpy as np
-
-    return value.item() if isinstance(value, np.generic) else value
-
-
 def _show(headings: list[str], rows: list[list[str]]) -> None:
     table = Table(*headings)
     for row in rows:
         table.add_row(*row)
     Console(markup=False, highlight=False).print(table)
-
-
-def _table_training(data: Path, unlabelled: Path | None, label: str | None) -> _Data:
-    import numpy as np
-
-    from fewlabels.data.tables import read_table, read_table_like
-
-    if label is None:
-        raise InputError(f"{data}: expected the column of the labels, came none: add --label COLUMN")
-    x, y, columns = read_table(data, label)
-    assert y is not None
-    if unlabelled is not None:
-        more = read_table_like(unlabelled, columns, label).x
-        x, y = np.concatenate([x, more]), np.concatenate([y, np.full(len(more), -1, dtype=object)])
-    return _Data(x, y, _numbers(x), columns)
-
-
-def _table_inputs(data: Path, run: dict[str, Any], labelled: bool) -> _Data:
-    from fewlabels.data.tables import read_table_like
-
-    table = read_table_like(data, run["columns"], run["label"])
-    if labelled and table.y is None:
-        raise InputError(f"{data}: expected the column {run['label']!r} of the labels, came none: add --label COLUMN")
-    return _Data(table.x, table.y, _numbers(table.x), table.columns)
-
-
-def _table_samples(x: Any, out: Path, run: dict[str, Any]) -> dict[Path, bytes]:
-    from fewlabels.data.tables import to_csv
-
-    return {out: to_csv([dict(zip(run["columns"], row.tolist(), strict=True)) for row in x]).encode()}
-
-
-def _image_training(data: Path, unlabelled: Path | None, label: str | None) -> _Data:
-    from fewlabels.data.images import read_images
-
-    _refuse_label(data, label, "images")
-    return _Data(*read_images(data, unlabelled), columns=None)
-
-
-def _image_inputs(data: Path, run: dict[str, Any], labelled: bool) -> _Data:
-    from fewlabels.data.images import read_images
-
-    return _Data(*read_images(data), columns=None)
-
-
-def _image_samples(x: Any, out: Path, run: dict[str, Any]) -> dict[Path, bytes]:
-    import numpy as np
-
-    from fewlabels.data.images import contact_sheet
-
-    stream = io.BytesIO()
-    np.savez_compressed(stream, x=x)
-    sheet = {out.with_suffix(".png"): contact_sheet(x)} if importlib.util.find_spec("matplotlib") else {}
-    return {out: stream.getvalue(), **sheet}
-
-
-def _row_predictions(estimator: Any, data: _Data) -> list[dict[str, Any]]:
-    labels = [_plain(label) for label in estimator.predict(data.x)]
-    highest = estimator.predict_proba(data.x).max(axis=1).tolist()
-    return [
-        {"row": name, "prediction": label, "probability": probability}
-        for name, label, probability in zip(data.names, labels, highest, strict=True)
-    ]
-
-
-def _row_text(records: list[dict[str, Any]]) -> str:
-    from fewlabels.data.tables import to_csv
-
-    return to_csv(records)
-
-
-def _row_pairs(estimator: Any, data: _Data) -> tuple[list[Any], list[Any]]:
-    labelled = data.y != -1
-    return (data.y[labelled].tolist(), list(estimator.predict(data.x[labelled]))) if labelled.any() else ([], [])
-
-
-def _sequence_training(data: Path, unlabelled: Path | None, label: str | None) -> _Data:
-    from fewlabels.data.sequences import read_sentences
-
-    _refuse_label(data, label, "sequences")
-    tokens, tags = read_sentences(data)
-    more = [] if unlabelled is None else _untagged(unlabelled)
-    return _Data(tokens + more, [*tags, *[None] * len(more)], _numbers(tokens + more), None)
-
-
-def _sequence_inputs(data: Path, run: dict[str, Any], labelled: bool) -> _Data:
-    from fewlabels.data.sequences import read_sentences
-
-    tokens, tags = read_sentences(data) if labelled else (_untagged(data), None)
-    return _Data(tokens, tags, _numbers(tokens), None)
-
-
-def _untagged(path: Path) -> list[list[str]]:
-    """Read sentences without tags: plain text if the file is named `.txt`, else columns."""
-    from fewlabels.data.sequences import read_text, read_tokens
-
-    return read_text(path) if path.suffix.lower() == ".txt" else read_tokens(path)
-
-
-def _sequence_predictions(estimator: Any, data: _Data) -> list[dict[str, Any]]:
-    return [
-        {"tokens": words, "tags": [_plain(tag) for tag in tags]}
-        for words, tags in zip(data.x, estimator.predict(data.x), strict=True)
-    ]
-
-
-def _sequence_text(records: list[dict[str, Any]]) -> str:
-    from fewlabels.data.sequences import to_conll
-
-    return to_conll([record["tokens"] for record in records], [record["tags"] for record in records])
-
-
-def _sequence_pairs(estimator: Any, data: _Data) -> tuple[list[Any], list[Any]]:
-    predicted = estimator.predict(data.x)
-    return [tag for tags in data.y for tag in tags], [tag for tags in predicted for tag in tags]
-
-
-def _sequence_samples(sentences: list[list[str]], out: Path, run: dict[str, Any]) -> dict[Path, bytes]:
-    return {out: "".join(" ".join(words) + "\n" for words in sentences).encode()}
-
-
-def _numbers(rows: Any) -> list[str]:
-    return [str(row) for row in range(len(rows))]
-
-
-_KINDS = {
-    "table": _Kind(
-        _table_training, _table_inputs, _row_predictions, _row_text, _row_pairs, _table_samples, suffix=".csv"
-    ),
-    "images": _Kind(
-        _image_training, _image_inputs, _row_predictions, _row_text, _row_pairs, _image_samples, suffix=".npz"
-    ),
-    "sequences": _Kind(
-        _sequence_training,
-        _sequence_inputs,
-        _sequence_predictions,
-        _sequence_text,
-        _sequence_pairs,
-        _sequence_samples,
-        suffix=".txt",
-    ),
-}
-_KIND_OF_SUFFIX = {
-    **dict.fromkeys((".csv", ".parquet"), "table"),
-    ".npz": "images",
-    **dict.fromkeys((".conll", ".conllu", ".tsv", ".bio", ".iob", ".txt"), "sequences"),
-}

@@ -39,14 +39,14 @@ class _WeightNorm(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """V ~ N(0, 0.05²), b = 0; g = spread, for which `initialise` puts the measured value."""
+        """Draw v from N(0, 0.05²), set b = 0 and g = spread, for which `initialise` puts the measured value."""
         with torch.no_grad():
             self.v.normal_(std=0.05)
             self.b.zero_()
             self.g.fill_(self.spread)
 
     def scaled(self, products: Tensor) -> Tensor:
-        """G / ‖v‖ times the products of v with the inputs, plus b: cheaper than to scale v itself."""
+        """Give g / ‖v‖ times the products of v with the inputs, plus b: cheaper than to scale v itself."""
         scale = self.g.flatten() / torch.linalg.vector_norm(self.v.flatten(1), dim=1)
         per_unit = [-1] + [1] * (products.dim() - 2)
         return torch.addcmul(self.b.view(per_unit), products, scale.view(per_unit))

@@ -1,0 +1,92 @@
+"""Layers, networks and the optimiser against plain computation."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fewlabels.image import ConvGenerator, ConvNet
+from fewlabels.layers import BatchStatistics, RMSprop, WeightNormConv, WeightNormLinear, initialise_from_data
+from fewlabels.tabular import MLP, MLPGenerator
+
+
+def test_weight_norm_rows_have_norm_g_whatever_v():
+    layer = WeightNormLinear(5, 3, spread=2.0)
+    with torch.no_grad():
+        layer.v.mul_(torch.tensor([[1.0], [10.0], [0.1]]))
+        layer.b.fill_(0.5)
+    weight = layer(torch.eye(5)).T - 0.5  # the columns of W, from the outputs on unit vectors
+    torch.testing.assert_close(weight.norm(dim=1), torch.full((3,), 2.0))
+    torch.testing.assert_close(nn.functional.cosine_similarity(weight, layer.v), torch.ones(3))
+
+
+def test_weight_norm_convolution_is_a_convolution_by_the_normalised_weight():
+    layer = WeightNormConv(2, 4, 3, stride=2, padding=1, spread=1.5)
+    x = torch.randn(3, 2, 6, 6)
+    weight = layer.v / layer.v.flatten(1).norm(dim=1).view(-1, 1, 1, 1) * 1.5
+    torch.testing.assert_close(layer(x), nn.functional.conv2d(x, weight, layer.b, 2, 1), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("train_scale", [False, True])
+def test_only_the_last_layers_scale_is_trained(train_scale):
+    layer = WeightNormLinear(4, 2, train_scale=train_scale)
+    assert ("g" in dict(layer.named_parameters())) == train_scale
+
+
+@pytest.mark.parametrize(
+    ("network", "x"),
+    [
+        (MLP(6, 3, hidden=(8, 5)), torch.randn(400, 6) * 3 + 1),
+        (ConvNet(2, 3, width=4), torch.randn(60, 2, 8, 8) * 3 + 1),
+    ],
+    ids=["dense", "convolutional"],
+)
+def test_initialisation_from_data_standardises_every_layer(network, x):
+    network.eval()
+    initialise_from_data(network, x)
+    seen = []
+    layers = [m for m in network.modules() if isinstance(m, WeightNormLinear | WeightNormConv)]
+    for layer in layers:
+        layer.register_forward_hook(lambda module, inputs, output: seen.append((module.spread, output)))
+    network(x)
+    assert len(seen) == len(layers) > 2
+    for spread, output in seen:
+        units = output.transpose(0, 1).flatten(1)
+        torch.testing.assert_close(units.mean(1), torch.zeros(len(units)), atol=1e-3, rtol=0)
+        torch.testing.assert_close(units.std(1), torch.full((len(units),), spread), atol=1e-3, rtol=1e-3)
+
+
+def test_rmsprop_by_hand_with_epsilon_inside_the_root():
+    p = nn.Parameter(torch.tensor([1.0, 1.0]))
+    optimizer = RMSprop([p], lr=0.1)
+    value, square = np.ones(2), np.zeros(2)
+    for gradient in ([1.0, 1e-4], [-0.5, 1e-4], [2.0, -1e-4]):
+        p.grad = torch.tensor(gradient)
+        optimizer.step()
+        square = 0.9 * square + 0.1 * np.square(gradient)
+        value -= 0.1 * np.array(gradient) / np.sqrt(square + 1e-6)
+    np.testing.assert_allclose(p.detach().numpy(), value, rtol=1e-5)
+
+
+def test_batch_statistics_use_the_batch_at_hand_in_every_mode():
+    layer = BatchStatistics(3).eval()
+    x = torch.randn(50, 3) * 4 + 2
+    torch.testing.assert_close(layer(x).mean(0), torch.zeros(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(layer(x).var(0, unbiased=False), torch.ones(3), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(6,), (1, 8, 8), (3, 9, 7)])
+def test_generators_stay_inside_their_bounds(shape):
+    low, high = -torch.rand(shape), torch.rand(shape) + 1
+    make = MLPGenerator if len(shape) == 1 else ConvGenerator
+    x = make(5, low, high)(torch.rand(30, 5))
+    assert x.shape == (30, *shape)
+    assert ((x >= low) & (x <= high)).all()
+
+
+def test_noise_is_added_in_training_only():
+    network, x = MLP(4, 2, input_noise=0.3, hidden_noise=0.3), torch.randn(5, 4)
+    network.train()
+    assert not torch.equal(network(x).scores, network(x).scores)
+    network.eval()
+    assert torch.equal(network(x).scores, network(x).scores)

@@ -1,0 +1,155 @@
+"""The automatic choice, its folds, the scaling of inputs, and what is read off stored runs."""
+
+import numpy as np
+import pytest
+
+from fewlabels.errors import DivergenceError, InputError
+from fewlabels.estimation import choose_and_train
+from fewlabels.methods import SUPERVISED, Setting
+from fewlabels.model_selection import LabelledKFold, is_unlabelled
+from fewlabels.results import Run, read_runs, summarise, write_runs
+from fewlabels.scaling import Scaling
+from fewlabels.selection import candidates, choose
+
+SETTINGS = [SUPERVISED, Setting(1.0, 1.0), Setting(0.1, 0.5)]
+FOLDS = [(np.array([0, 1]), np.array([2, 3])), (np.array([2, 3]), np.array([0, 1]))]
+
+
+def judge_by(errors, losses=(0.0, 0.0, 0.0)):
+    def judge(setting, train, held_out, fold):
+        i = SETTINGS.index(setting)
+        return np.array([[errors[i]] * len(held_out), [losses[i]] * len(held_out)])
+
+    return judge
+
+
+@pytest.mark.parametrize("best", [0, 1, 2])
+def test_the_fewest_errors_win(best):
+    errors = [0.5, 0.5, 0.5]
+    errors[best] = 0.25
+    choice = choose(SETTINGS, judge_by(errors), FOLDS)
+    assert choice.setting == SETTINGS[best]
+    assert "25.0 %" in choice.reason
+
+
+def test_a_tie_goes_to_the_lower_log_loss_and_then_to_supervised_training():
+    assert choose(SETTINGS, judge_by([0.3] * 3, [0.9, 0.9, 0.5]), FOLDS).setting == SETTINGS[2]
+    assert choose(SETTINGS, judge_by([0.3] * 3), FOLDS).setting == SUPERVISED
+
+
+def test_a_candidate_that_diverges_is_never_chosen():
+    def judge(setting, train, held_out, fold):
+        if setting.weight == 1.0:
+            raise DivergenceError("gone")
+        return judge_by([0.9, 0.0, 0.95])(setting, train, held_out, fold)
+
+    assert choose(SETTINGS, judge, FOLDS).setting == SUPERVISED
+
+
+def test_every_held_out_label_is_judged_once_by_a_model_that_has_not_seen_it():
+    seen = []
+
+    def judge(setting, train, held_out, fold):
+        assert not set(train) & set(held_out)
+        seen.extend((setting, row) for row in held_out)
+        return np.zeros((2, len(held_out)))
+
+    choose(SETTINGS, judge, FOLDS)
+    assert sorted(seen) == sorted((setting, row) for setting in SETTINGS for row in range(4))
+
+
+def test_finished_verdicts_are_kept(tmp_path):
+    store, calls = tmp_path / "choice.json", []
+
+    def judge(setting, train, held_out, fold):
+        calls.append(setting)
+        return judge_by([0.3, 0.2, 0.4])(setting, train, held_out, fold)
+
+    first = choose(SETTINGS, judge, FOLDS, store)
+    again = choose(SETTINGS, judge, FOLDS, store)
+    assert first == again
+    assert len(calls) == 6
+
+
+def test_candidates_hold_supervised_training_unless_the_weight_is_fixed():
+    assert candidates("auto", "auto", (1.0, 0.1)) == [Setting(0.0, 1.0), Setting(1.0, 1.0), Setting(0.1, 0.5)]
+    assert candidates("auto", 2.0, (1.0, 0.1)) == [Setting(0.0, 2.0), Setting(1.0, 2.0), Setting(0.1, 2.0)]
+    assert candidates(0.3, 2.0, (1.0,)) == [Setting(0.3, 2.0)]
+    assert candidates(0.3, "auto", (1.0,)) == [Setting(0.3, 1.0), Setting(0.3, 0.5)]
+
+
+def test_a_chosen_setting_that_diverges_on_all_labels_gives_way_to_supervised_training():
+    def train(rows, setting, share, run, report, checkpoint):
+        if share == 1.0 and setting.weight:
+            raise DivergenceError("gone")
+        return setting
+
+    def judge(model, held_out):
+        return np.zeros((2, len(held_out))) + (0.0 if model.weight else 0.5)
+
+    rows, quiet = np.arange(4), lambda *arguments: None
+    outcome = choose_and_train(SETTINGS[:2], rows, FOLDS, train, judge, None, quiet)
+    assert outcome.model == SUPERVISED
+    assert "diverged" in outcome.choice.reason
+    with pytest.raises(DivergenceError):  # a fixed setting is what the user wants: no silent replacement
+        choose_and_train(SETTINGS[1:2], rows, FOLDS, train, judge, None, quiet)
+
+
+def test_no_unlabelled_row_is_ever_in_a_test_fold():
+    y = np.array([0, 1, -1, 0, 1, -1, 0, 1, -1, 2])
+    tested = []
+    for train, test in LabelledKFold(3).split(np.zeros((10, 1)), y):
+        assert (y[test] >= 0).all()
+        assert set(np.flatnonzero(y == -1)) <= set(train)
+        assert sorted([*train, *test]) == list(range(10))
+        tested.extend(test)
+    assert sorted(tested) == np.flatnonzero(y >= 0).tolist()
+
+
+def test_folds_are_stratified_and_too_few_labels_are_named():
+    y = np.repeat([0, 1], 6)
+    for _, test in LabelledKFold(3).split(np.zeros((12, 1)), y):
+        assert np.bincount(y[test]).tolist() == [2, 2]
+    with pytest.raises(InputError, match="at least 4 labelled rows"):
+        list(LabelledKFold(4).split(np.zeros((4, 1)), np.array([0, 1, 0, 1])))
+
+
+def test_unlabelled_marks():
+    assert is_unlabelled([1.0, float("nan"), -1.0]).tolist() == [False, True, True]
+    assert is_unlabelled(["a", "b"]).tolist() == [False, False]
+
+
+def test_scaling_is_one_for_alike_features_and_one_each_for_others():
+    rng = np.random.default_rng(0)
+    pixels = rng.random((100, 16)) * np.linspace(0.1, 1.0, 16)
+    assert len(set(Scaling.of(pixels).scale.round(12))) == 1
+    table = rng.random((100, 3)) * [1.0, 1000.0, 5.0]
+    scaled = Scaling.of(table).apply(table)
+    np.testing.assert_allclose(scaled.std(0), 1.0, rtol=1e-5)
+    np.testing.assert_allclose(scaled.mean(0), 0.0, atol=1e-6)
+    np.testing.assert_allclose(Scaling.of(table).invert(scaled), table, rtol=1e-4, atol=1e-3)
+    constant = np.ones((5, 2))
+    assert np.isfinite(Scaling.of(constant).apply(constant)).all()
+
+
+def run(method, seed, value):
+    return Run("demo", "bench", "digits", method, 5, 25.0, seed, "error", value, "test", 1.5, "v", {}, {})
+
+
+def test_summaries_pair_runs_by_seed():
+    runs = [run("supervised", s, v) for s, v in ((0, 0.2), (1, 0.3))] + [
+        run("joint", s, v) for s, v in ((1, 0.1), (0, 0.1))
+    ]
+    supervised, joint = summarise(runs)
+    assert supervised.mean == pytest.approx(0.25)
+    assert np.isnan(supervised.paired_mean)
+    assert joint.paired_mean == pytest.approx(-0.15)
+    assert joint.paired_sd == pytest.approx(np.std([-0.1, -0.2], ddof=1))
+    assert joint.seeds == 2
+
+
+def test_stored_runs_come_back(tmp_path):
+    runs = [run("joint", 0, 0.1), run("supervised", 0, 0.2)]
+    write_runs(tmp_path / "results.jsonl", runs)
+    assert read_runs(tmp_path / "results.jsonl") == runs
+    assert read_runs(tmp_path / "absent.jsonl") == []
