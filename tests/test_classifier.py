@@ -192,9 +192,41 @@ def test_an_interrupted_fit_resumes_to_the_identical_model(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         Interrupted(checkpoint=tmp_path / "state", **QUICK).fit(X, y)
     assert len(json.loads((tmp_path / "state" / "choice.json").read_text())) == 3
+    with pytest.raises(InputError, match="other data or parameters"):
+        SemiSupervisedClassifier(checkpoint=tmp_path / "state", **QUICK).fit(X + 1, y)
     resumed = SemiSupervisedClassifier(checkpoint=tmp_path / "state", **QUICK).fit(X, y)
     assert resumed.choice_ == whole.choice_
     np.testing.assert_array_equal(resumed.predict_proba(X), whole.predict_proba(X))
+    np.testing.assert_array_equal(resumed.sample(5, random_state=0), whole.sample(5, random_state=0))
+    assert not list((tmp_path / "state").iterdir())
+
+
+def test_a_fit_interrupted_in_fine_tuning_keeps_its_generator(tmp_path):
+    X, y, _ = blobs()
+    whole = SemiSupervisedClassifier("pretrain", **QUICK).fit(X, y)
+    state = tmp_path / "state"
+    ends = {}
+
+    class Impatient(SemiSupervisedClassifier):
+        def _trainer(self, *arguments):
+            train = super()._trainer(*arguments)
+
+            def stop(rows, setting, share, run, report, checkpoint):
+                def impatient(name, done, total):
+                    ends[name] = done
+                    if name == "fine-tune" and done > total - 3:
+                        raise KeyboardInterrupt
+
+                return train(rows, setting, share, run, impatient, checkpoint)
+
+            return stop
+
+    with pytest.raises(KeyboardInterrupt):
+        Impatient("pretrain", checkpoint=state, **QUICK).fit(X, y)
+    resumed = SemiSupervisedClassifier("pretrain", checkpoint=state, **QUICK).fit(X, y)
+    assert "fine-tune" in ends
+    np.testing.assert_array_equal(resumed.predict_proba(X), whole.predict_proba(X))
+    np.testing.assert_array_equal(resumed.sample(5, random_state=0), whole.sample(5, random_state=0))
 
 
 X0, Y0, _ = blobs()

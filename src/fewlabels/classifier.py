@@ -15,9 +15,9 @@ from fewlabels.batches import Batches
 from fewlabels.checkpoint import Checkpoint
 from fewlabels.errors import InputError
 from fewlabels.estimation import (
+    Resumable,
     Trainer,
     check_parameters,
-    checkpoint_folder,
     choose_and_train,
     load_weights,
     saved_parameters,
@@ -78,8 +78,8 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         Your own generator: a module with an integer attribute ``latent``, from latents (B, latent) to inputs.
     weight, step_size
         Factors on the recipe's weight of log p(x) and step size of the chain.  "auto" chooses by cross-validation on
-        the labels, with supervised training among the candidates (`fewlabels.selection`): 4 to 5 times the time of a
-        single run.
+        the labels, with supervised training among the candidates (`fewlabels.selection`): about 3 times the time of a
+        single run.  "pretrain" uses 1 for both unless told otherwise; its weight does nothing.
     folds
         Of that cross-validation; no more than the rarest class has labels.
     effort
@@ -166,7 +166,8 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         settings = settings_of(self.method, self.weight, self.step_size, WEIGHTS)
         folds = min(self.folds, int(np.bincount(codes[rows]).min()))
         splits = list(LabelledKFold(folds).split(x[rows], codes[rows]))
-        train = self._trainer(data, codes, check_random_state(self.random_state).randint(2**31))
+        state = Resumable(self, x, codes)
+        train = self._trainer(data, codes, state.seed)
 
         def judge(trained: _Trained, held_out: np.ndarray) -> np.ndarray:
             with torch.no_grad():
@@ -175,12 +176,12 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
                 return np.stack([(labels.mode() != truth).float().numpy(), -labels.log_conditional(truth).numpy()])
 
         with progress_bar(self.verbose) as report:
-            folder = checkpoint_folder(self.checkpoint)
             splits = [(rows[kept], rows[held_out]) for kept, held_out in splits]
             (self.setting_, self.choice_), trained = choose_and_train(
-                settings, rows, splits, train, judge, folder, report
+                settings, rows, splits, train, judge, state.folder, report
             )
         self._potential, self._proposals, self.history_ = trained
+        state.done()
         self._ready()
         return self
 

@@ -42,6 +42,7 @@ class Method(str, Enum):
     pretrain = "pretrain"
     supervised = "supervised"
     persistent_cd = "persistent_cd"
+    nce = "nce"
 
 
 ModelArgument = Annotated[

@@ -1,5 +1,7 @@
 """What the estimators share: from parameters and labels to a chosen setting and a trained model."""
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,19 +10,21 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
 from fewlabels.checkpoint import Checkpoint
 from fewlabels.errors import DivergenceError, InputError
+from fewlabels.files import write_atomically
 from fewlabels.methods import SUPERVISED, Setting
 from fewlabels.progress import Report
 from fewlabels.selection import SHORTER, Choice, candidates, choose, describe
 
 __all__ = [
     "Outcome",
+    "Resumable",
     "Trainer",
     "check_parameters",
-    "checkpoint_folder",
     "choose_and_train",
     "load_weights",
     "saved_parameters",
@@ -31,6 +35,7 @@ __all__ = [
 NOT_SAVED = ("potential", "generator", "random_state", "checkpoint", "verbose")
 LEARNS_WITH_WEIGHT = ("joint", "persistent_cd", "nce")
 RESOLUTION = 10_000
+STATE_FILES = ("fit.json", "choice.json", "pretraining.pt", "training.pt")
 
 Model = TypeVar("Model", covariant=True)
 
@@ -158,13 +163,57 @@ def saved_parameters(estimator: BaseEstimator) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name not in NOT_SAVED}
 
 
-def checkpoint_folder(checkpoint: str | Path | None) -> Path | None:
-    """The folder of an interrupted run's state, made where there is none; or None."""
-    if checkpoint is None:
-        return None
-    folder = Path(checkpoint)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+class Resumable:
+    """The state folder of a fit: tied to its data and parameters, and empty again once the fit is done.
+
+    Parameters
+    ----------
+    estimator
+        Its parameters, and its ``checkpoint``, a folder or None.
+    data
+        What it is fitted to.
+
+    Attributes
+    ----------
+    folder
+        Where state goes; None where nothing is kept.
+    seed
+        Of everything random: drawn from the estimator's ``random_state``, and the same when the fit resumes.
+
+    Raises
+    ------
+    InputError
+        Where the folder holds the state of another fit.
+    """
+
+    def __init__(self, estimator: BaseEstimator, *data: np.ndarray | str) -> None:
+        given = estimator.get_params(deep=False)
+        self.folder = None if given["checkpoint"] is None else Path(given["checkpoint"])
+        self.seed = int(check_random_state(given["random_state"]).randint(2**31))
+        if self.folder is None:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        digest = hashlib.sha256(repr(sorted(saved_parameters(estimator).items())).encode())
+        for part in data:
+            digest.update(part.encode() if isinstance(part, str) else np.ascontiguousarray(part).tobytes())
+        self._claim(self.folder / "fit.json", digest.hexdigest())
+
+    def _claim(self, path: Path, fingerprint: str) -> None:
+        if not path.exists():
+            write_atomically(path, json.dumps({"fingerprint": fingerprint, "seed": self.seed}).encode())
+        held = json.loads(path.read_text())
+        if held["fingerprint"] != fingerprint:
+            raise InputError(
+                f"Expected the state of this very fit in {path.parent}, got that of other data or parameters: choose "
+                "another checkpoint folder or delete it."
+            )
+        self.seed = held["seed"]
+
+    def done(self) -> None:
+        """Forget the state of a finished fit."""
+        if self.folder is not None:
+            for name in STATE_FILES:
+                (self.folder / name).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -72,7 +72,8 @@ class WeightNormLinear(_WeightNorm):
     train_scale
         Whether g is trained: in the last layer only.
     spread
-        Standard deviation of the outputs after initialisation from data: 1 in hidden layers, 0.1 in the last.
+        Standard deviation of the outputs after initialisation from data: 1 in the paper's hidden layers, and 0.1 in the
+        last of its convolutional networks.
     """
 
     def __init__(self, inputs: int, outputs: int, *, train_scale: bool = False, spread: float = 1.0) -> None:

@@ -70,16 +70,17 @@ class VectorPlayers(NamedTuple):
 
 def supervised_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
     """-log p(y | x) alone."""
-    return [Stage("supervised", Supervised(), players.steps(800), rmsprop(1e-3), average=0.99)]
+    return [Stage("supervised", Supervised(), players.steps(800), rmsprop(1e-3), drop(0.75), average=0.99)]
 
 
 def pretrained_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
-    """-log p(x) alone, then -log p(y | x) with a new head."""
-    field = InclusiveNRF(players.generator, weight=1.0, control=0.05, step_size=0.8 * setting.step_size, steps=1)
+    """-log p(x) alone, then -log p(y | x) with a new head, the body all but held: its features are the gain."""
+    field = InclusiveNRF(players.generator, weight=1.0, control=0.05, step_size=0.085 * setting.step_size, steps=5)
     return [
         Stage(PRETRAINING, field, players.steps(1500), rmsprop(1e-3, 3e-3), drop(0.75)),
-        Stage("fine-tune", Supervised(), players.steps(800), rmsprop(1e-3), average=0.99, reset=players.heads),
-    ]
+        Stage("fine-tune", Supervised(), players.steps(500), rmsprop(5e-5, head_rate=1e-3), drop(0.5), average=0.99,
+              reset=players.heads),
+    ]  # fmt: skip
 
 
 def joint_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
@@ -88,14 +89,14 @@ def joint_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
     def objective(entropy: float) -> Objective:
         field = InclusiveNRF(
             players.generator, weight=setting.weight, control=0.0, entropy=entropy * setting.weight,
-            step_size=0.8 * setting.step_size, steps=1,
+            step_size=0.42 * setting.step_size, steps=1,
         )  # fmt: skip
         return Sum(Supervised(10.0), field)
 
     half = players.steps(780)
     return [
         Stage("joint", objective(0.0), half, rmsprop(1e-3, 3e-3)),
-        Stage("joint, confident", objective(10.0), half, rmsprop(1e-3, 3e-3), drop(0.5)),
+        Stage("joint, confident", objective(10.0), half, rmsprop(1e-3, 3e-3), drop(0.5), average=0.99),
     ]
 
 
@@ -163,18 +164,17 @@ def pretrained_sentences(players: SentencePlayers, setting: Setting) -> list[Sta
 def joint_sentences(players: SentencePlayers, setting: Setting) -> list[Stage]:
     """Log p(x) first, as the paper's code has it, then both at once; log p(x) by pseudo-likelihood."""
     field = PseudoLikelihood(players.counts, weight=3.0 * setting.weight)
-    return _joint_sentences(players, field)
+    return _joint_sentences(players, PseudoLikelihood(players.counts), field)
 
 
 def noise_contrastive_sentences(players: SentencePlayers, setting: Setting) -> list[Stage]:
-    """As `joint_sentences`, with the joint stage's log p(x) by dynamic noise-contrastive estimation."""
-    return _joint_sentences(players, players.noise_contrast(0.1 * setting.weight))
+    """As `joint_sentences`, by dynamic noise-contrastive estimation; each stage has a fresh noise model."""
+    return _joint_sentences(players, players.noise_contrast(1.0), players.noise_contrast(0.1 * setting.weight))
 
 
-def _joint_sentences(players: SentencePlayers, field: Objective) -> list[Stage]:
+def _joint_sentences(players: SentencePlayers, first: Objective, field: Objective) -> list[Stage]:
     """While the labels come in, the rates fall from those of pre-training: the encoder goes on learning from both."""
     learning = adam(6e-3, betas=(0.9, 0.99))
-    first = PseudoLikelihood(players.counts, weight=1.0)
     return [
         Stage(PRETRAINING, first, players.steps(350), learning, warm(0.15, constant), clip=5.0),
         Stage("joint", Sum(Supervised(), field), players.steps(200), learning, warm(0.1, hold(0.0)), average=0.98,

@@ -73,6 +73,6 @@ def adam(
     )
 
 
-def rmsprop(rate: float, player_rate: float | None = None) -> Maker:
+def rmsprop(rate: float, player_rate: float | None = None, head_rate: float | None = None) -> Maker:
     """One `fewlabels.layers.RMSprop` for the potential and the objective's players; see `groups` for the rates."""
-    return lambda potential, objective: RMSprop(groups(potential, objective, rate, player_rate, None))
+    return lambda potential, objective: RMSprop(groups(potential, objective, rate, player_rate, head_rate))

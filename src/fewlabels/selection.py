@@ -5,7 +5,8 @@ the supervised model among them, is trained on a part of the labels (and all unl
 turns.  The candidate with the fewest errors is trained again on all labels; equal ones are ranked by log loss, and what
 is still equal by the order of the candidates, supervised first.
 
-Each candidate and fold costs a training run of 0.4 times the full length.
+Each candidate and fold costs a training run of 0.4 times the full length; of sentences, the pre-training that sees no
+labels is run once, in full, for all of them.
 """
 
 import json
@@ -15,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fewlabels.errors import DivergenceError
+from fewlabels.errors import DivergenceError, InputError
 from fewlabels.files import write_atomically
 from fewlabels.methods import Setting
 
@@ -75,7 +76,7 @@ def choose(
     store
         A JSON file in which finished verdicts are kept, so that an interrupted selection resumes; or None.
     """
-    verdicts = json.loads(store.read_text()) if store is not None and store.exists() else {}
+    verdicts = _stored(store)
     scores = []
     for setting in settings:
         losses = []
@@ -89,6 +90,19 @@ def choose(
         scores.append(np.concatenate(losses, axis=1).mean(1))
     best = min(range(len(settings)), key=lambda i: (scores[i][0], scores[i][1], i))
     return Choice(settings[best], _reason(settings, scores, best, len(folds)))
+
+
+def _stored(store: Path | None) -> dict[str, list[list[float]]]:
+    """The verdicts that an interrupted selection left; none where there is no file."""
+    if store is None or not store.exists():
+        return {}
+    try:
+        return json.loads(store.read_text())
+    except ValueError as error:
+        raise InputError(
+            f"Expected verdicts of fewlabels in {store}, got a file that cannot be read ({error}); delete it to start "
+            "afresh."
+        ) from error
 
 
 def _verdict(judge: Judge, setting: Setting, train: np.ndarray, held_out: np.ndarray, fold: int) -> list[list[float]]:

@@ -1,7 +1,7 @@
 """Vectors: the multi-layer potential and its generator, for tables and for small images read as vectors.
 
-The potential is the paper's network for MNIST (weight-normalised dense layers with ReLU), with the inputs standardised
-inside; the generator is its dense generator (batch statistics, softplus).
+The potential is the paper's network for MNIST (weight-normalised dense layers with ReLU), the generator its dense
+generator (batch statistics, softplus).
 """
 
 from collections.abc import Sequence
@@ -25,11 +25,9 @@ class MLP(nn.Module):
         D and K.
     hidden
         Widths of the hidden layers; the paper's MNIST network has (1000, 500, 250, 250, 250).
-    shift, scale
-        Shapes (D,) or scalars: what the network sees is (x - shift) / scale.
     input_noise, hidden_noise
-        Standard deviations of Gaussian noise added to what the network sees and to each hidden layer, in training only:
-        a regulariser of p(y | x); wherever p(x) is at stake it is off.
+        Standard deviations of Gaussian noise added to the input and to each hidden layer, in training only: a
+        regulariser of p(y | x); wherever p(x) is at stake it is off.
 
     Examples
     --------
@@ -37,17 +35,12 @@ class MLP(nn.Module):
     torch.Size([5])
     """
 
-    shift: Tensor
-    scale: Tensor
-
     def __init__(
         self,
         inputs: int,
         labels: int,
         *,
         hidden: Sequence[int] = (256, 128, 64),
-        shift: Tensor | float = 0.0,
-        scale: Tensor | float = 1.0,
         input_noise: float = 0.0,
         hidden_noise: float = 0.0,
     ) -> None:
@@ -55,13 +48,11 @@ class MLP(nn.Module):
         widths = [inputs, *hidden]
         self.body = nn.ModuleList(WeightNormLinear(a, b) for a, b in zip(widths, widths[1:], strict=False))
         self.head = WeightNormLinear(widths[-1], labels, train_scale=True)
-        self.register_buffer("shift", torch.as_tensor(shift, dtype=torch.float).clone())
-        self.register_buffer("scale", torch.as_tensor(scale, dtype=torch.float).clone())
         self.input_noise, self.hidden_noise = input_noise, hidden_noise
 
     def forward(self, x: Tensor) -> Categorical:
         """u(x, ·) of x, shape (B, ...), flattened to (B, D)."""
-        x = self._noisy((x.flatten(1) - self.shift) / self.scale, self.input_noise)
+        x = self._noisy(x.flatten(1), self.input_noise)
         for layer in self.body:
             x = self._noisy(relu(layer(x)), self.hidden_noise)
         return Categorical(self.head(x))

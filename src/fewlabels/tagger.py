@@ -17,9 +17,9 @@ from fewlabels.batches import Batches
 from fewlabels.checkpoint import Checkpoint
 from fewlabels.errors import InputError
 from fewlabels.estimation import (
+    Resumable,
     Trainer,
     check_parameters,
-    checkpoint_folder,
     choose_and_train,
     load_weights,
     saved_parameters,
@@ -157,8 +157,8 @@ class SemiSupervisedTagger(BaseEstimator):
         words = Sentences([self.vocabulary_.encode(sentence) for sentence in sentences])
         code = {tag: k for k, tag in enumerate(self.classes_.tolist())}
         coded = Sentences([[0] if y is None else [code[tag] for tag in y] for y in tags])
-        seed = int(check_random_state(self.random_state).randint(2**31))
-        folds = KFold(min(self.folds, len(rows)), shuffle=True, random_state=seed).split(rows)
+        state = Resumable(self, repr(sentences), repr(tags))
+        folds = KFold(min(self.folds, len(rows)), shuffle=True, random_state=state.seed).split(rows)
 
         @torch.no_grad()
         def judge(trained: _Trained, held_out: np.ndarray) -> np.ndarray:
@@ -172,9 +172,10 @@ class SemiSupervisedTagger(BaseEstimator):
             (self.setting_, self.choice_), trained = choose_and_train(
                 settings_of(self.method, self.weight, 1.0, WEIGHTS), rows,
                 [(rows[kept], rows[held_out]) for kept, held_out in folds],
-                self._trainer(words, coded, seed), judge, checkpoint_folder(self.checkpoint), report,
+                self._trainer(words, coded, state), judge, state.folder, report,
             )  # fmt: skip
         self._potential, self.history_ = trained
+        state.done()
         self._lengths = words.lengths
         return self
 
@@ -206,7 +207,10 @@ class SemiSupervisedTagger(BaseEstimator):
         return float(np.mean([ours == theirs for ours, theirs in pairs]))
 
     def score_samples(self, sentences: Sequence[Sequence[str]]) -> np.ndarray:
-        """u(x), (N,): log p(x) up to a constant that depends on the length alone; not normalised."""
+        """u(x), (N,): an unnormalised log density of sentences of equal length; compare none of different lengths.
+
+        It is ψ(x) plus the log-partition over tags; pseudo-likelihood trains ψ alone.
+        """
         return np.concatenate([chain.log_partition.numpy() for chain in self._chains(sentences)]).astype(float)
 
     def sample(self, n: int = 1, random_state: int | None = None) -> list[list[str]]:
@@ -215,7 +219,7 @@ class SemiSupervisedTagger(BaseEstimator):
         if self.setting_.weight == 0 or not isinstance(self._potential, TaggingPotential):
             raise InputError(
                 f"Expected a model of log p(x) to sample from, but this one was trained with method={self.method!r} "
-                f"({self.choice_}): fit one that learns p(x), such as method='pretrain'."
+                f"({self.choice_}): fit one that learns p(x), such as method='joint' with weight=1."
             )
         generator = torch.Generator().manual_seed(int(check_random_state(random_state).randint(2**31)))
         lengths = self._lengths[torch.randint(len(self._lengths), (n,), generator=generator)]
@@ -265,14 +269,14 @@ class SemiSupervisedTagger(BaseEstimator):
             return copy.deepcopy(self.potential)
         return TaggingPotential(self.vocabulary_.spelling(), self.vocabulary_.counts, len(self.classes_))
 
-    def _trainer(self, words: Sentences, tags: Sentences, seed: int) -> Trainer[_Trained]:
+    def _trainer(self, words: Sentences, tags: Sentences, state: Resumable) -> Trainer[_Trained]:
         """The function that trains once on the tags of some sentences and all words.
 
         A first stage that sees no labels is run once and serves every later call.
         """
         pool = words.shorter(LONGEST)
         counts = torch.tensor(self.vocabulary_.counts)
-        folder = checkpoint_folder(self.checkpoint)
+        seed = state.seed
         first: list[_Trained] = []
 
         def built(setting: Setting, share: float, run: int) -> tuple[nn.Module, list[Stage]]:
@@ -285,7 +289,7 @@ class SemiSupervisedTagger(BaseEstimator):
         def pretrained(setting: Setting, batches: Batches, report: Report) -> _Trained:
             if not first:
                 potential, stages = built(setting, 1.0, PRETRAINING_RUN)
-                checkpoint = None if folder is None else Checkpoint(folder / "pretraining.pt")
+                checkpoint = None if state.folder is None else Checkpoint(state.folder / "pretraining.pt")
                 history = fit(potential, stages[:1], batches, seed=seed, checkpoint=checkpoint, report=report)
                 first.append(_Trained(potential, history))
             return first[0]

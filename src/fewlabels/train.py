@@ -146,7 +146,8 @@ def fit(
     with torch.random.fork_rng(devices=[]):
         for number, stage in enumerate(stages):
             if saved is None or saved["stage"] <= number:
-                run = _StageRun(potential, stage, number, seed, records)
+                earlier = [past.objective for past in stages[:number]]
+                run = _StageRun(potential, stage, number, seed, records, earlier)
                 if saved is not None and saved["stage"] == number:
                     run.load(saved)
                     run.recent = saved
@@ -168,8 +169,17 @@ def fit(
 class _StageRun:
     """A stage under way: what changes while it trains, as one state to save, load and go back to."""
 
-    def __init__(self, potential: nn.Module, stage: Stage, number: int, seed: int, records: list[Record]) -> None:
+    def __init__(
+        self,
+        potential: nn.Module,
+        stage: Stage,
+        number: int,
+        seed: int,
+        records: list[Record],
+        earlier: list[Objective],
+    ) -> None:
         self.potential, self.stage, self.number, self.seed = potential, stage, number, seed
+        self.earlier = earlier  # players of stages that are over: sampling may want them
         self.records, self.done, self.calms = list(records), 0, 0
         with torch.random.fork_rng(devices=[]):
             _seed_global(_mix(seed, number))
@@ -245,6 +255,7 @@ class _StageRun:
                 "calms": self.calms,
                 "potential": self.potential.state_dict(),
                 "objective": self.stage.objective.state_dict(),
+                "earlier": [objective.state_dict() for objective in self.earlier],
                 "optimizer": self.optimizer.state_dict(),
                 "average": None if self.average is None else self.average.state_dict(),
                 "records": [tuple(record) for record in self.records],
@@ -257,6 +268,8 @@ class _StageRun:
             self.stage.objective.calm()
         self.done, self.calms = state["done"], state["calms"]
         self.potential.load_state_dict(state["potential"])
+        for objective, past in zip(self.earlier, state["earlier"], strict=True):
+            objective.load_state_dict(past)
         self.stage.objective.load_state_dict(state["objective"])
         self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
         if self.average is not None:

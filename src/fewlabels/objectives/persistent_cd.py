@@ -83,6 +83,5 @@ class PersistentCD(Objective):
             self._drawn = None
 
     def calm(self) -> None:
-        """Halve the chain's step size and start every chain afresh."""
+        """Halve the chain's step size."""
         self.step_size /= 2
-        self.buffer.copy_(self.start)
