@@ -150,14 +150,15 @@ def supervised_sentences(players: SentencePlayers, setting: Setting) -> list[Sta
 
 def pretrained_sentences(players: SentencePlayers, setting: Setting) -> list[Stage]:
     """-log p(x) alone, by pseudo-likelihood; then -log p(y | x) with a new head."""
-    field = PseudoLikelihood(players.counts, weight=1.0)
-    learning = adam(6e-3, betas=(0.9, 0.99))
-    fine_tuning = adam(1e-3, head_rate=3e-3)
     return [
-        Stage(PRETRAINING, field, players.steps(350), learning, warm(0.15, constant), clip=5.0),
-        Stage("settle", field, players.steps(200), learning, hold(0.0), clip=5.0),
-        Stage("fine-tune", Supervised(), players.steps(200), fine_tuning, warm(0.15, hold(0.5)), average=0.98, clip=5.0,
-              reset=players.heads),
+        Stage(
+            PRETRAINING, PseudoLikelihood(players.counts), players.steps(400), adam(6e-3, betas=(0.9, 0.99)),
+            warm(0.1, hold(0.5)), clip=5.0,
+        ),
+        Stage(
+            "fine-tune", Supervised(), players.steps(200), adam(1e-3, head_rate=3e-3), warm(0.15, hold(0.5)),
+            average=0.98, clip=5.0, reset=players.heads,
+        ),
     ]  # fmt: skip
 
 
