@@ -133,7 +133,9 @@ def test_a_network_of_ones_own(tmp_path):
     X, y, truth = blobs()
     mine = Mine()
     before = mine.body.weight.clone()
-    model = SemiSupervisedClassifier("pretrain", potential=mine, effort=0.5, random_state=0).fit(X, y)
+    model = SemiSupervisedClassifier(
+        "joint", potential=mine, weight=1.0, step_size=1.0, effort=0.3, random_state=0
+    ).fit(X, y)
     assert model.score(X, truth) > 0.8
     assert torch.equal(mine.body.weight, before)
     model.save(tmp_path / "model.safetensors")

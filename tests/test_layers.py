@@ -85,7 +85,7 @@ def test_generators_stay_inside_their_bounds(shape):
 
 
 def test_noise_is_added_in_training_only():
-    network, x = MLP(4, 2, input_noise=0.3, hidden_noise=0.3), torch.randn(5, 4)
+    network, x = MLP(4, 2, noise=0.3), torch.randn(5, 4)
     network.train()
     assert not torch.equal(network(x).scores, network(x).scores)
     network.eval()

@@ -147,6 +147,15 @@ def test_the_likelihood_gradient_is_exact_where_the_chain_has_mixed(theta):
     assert potential.theta.grad.item() == pytest.approx(theta - data.mean().item(), abs=0.02)  # d(-log p)/dθ = θ - E[x]
 
 
+def test_control_and_entropy_are_the_square_of_u_and_the_uncertainty_of_y_on_the_data_alone():
+    potential, batch = Net(), vectors()
+    terms = InclusiveNRF(Generator(), control=0.3, entropy=0.7)(potential, batch)
+    labels = potential(batch.x_unlabelled)
+    torch.testing.assert_close(terms.loss["control"], 0.3 * labels.log_partition.square().mean())
+    p = labels.scores.softmax(1)
+    torch.testing.assert_close(terms.loss["entropy"], -0.7 * (p * p.log()).sum(1).mean())
+
+
 def test_persistent_chains_are_written_back_after_the_step_and_only_those_drawn():
     potential, objective = Net(), PersistentCD(torch.randn(50, 3), restart=0.0)
     before = objective.buffer.clone()
@@ -188,6 +197,21 @@ def test_generator_regresses_onto_the_revised_proposals_by_hand():
     terms = objective(potential, Batch(None, torch.zeros(0), data))
     by_hand = ((x0 - 0.1 * x0) - x0).square().mean()  # one step of 0.1 on ∇u = -x
     torch.testing.assert_close(terms.loss["generator"], by_hand)
+
+
+def test_where_the_latent_is_revised_too_the_generator_regresses_from_the_new_one():
+    """On a flat u with no noise x stays at G(h), and only h moves; the regression starts at G of where it has moved."""
+    generator, potential = Generator(), Line(0.0)
+    generator.net = nn.Linear(4, 1, bias=False)
+    potential.forward = lambda x: Categorical(0.0 * x)
+    objective = InclusiveNRF(generator, step_size=0.1, steps=1, momentum=0.0, noise=0.0, revise_latent=True)
+    data = torch.randn(20, 1)
+    torch.manual_seed(3)
+    h = torch.randn(20, 4)
+    torch.manual_seed(3)
+    terms = objective(potential, Batch(None, torch.zeros(0), data))
+    moved = generator(h - 0.1 * h)  # at x = G(h) the pull on h is that of its prior alone
+    torch.testing.assert_close(terms.loss["generator"], (generator(h) - moved).square().mean())
 
 
 def test_clip_confines_the_revised_samples():
@@ -258,6 +282,16 @@ def test_pseudo_likelihood_of_weight_zero_is_supervised_training_to_the_bit():
             optimizer.step()
         ends.append(torch.cat([p.detach().flatten() for p in potential.parameters()]))
     assert torch.equal(*ends)
+
+
+def test_supervised_noise_falls_on_the_inputs():
+    potential, batch = Net(), vectors(n_labelled=2000)
+    seen = []
+    potential.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    Supervised(noise=0.7)(potential, batch)
+    assert (seen[0] - batch.x).std().item() == pytest.approx(0.7, rel=0.05)
+    Supervised()(potential, batch)
+    assert torch.equal(seen[1], batch.x)
 
 
 def test_objectives_say_that_forward_is_theirs_to_write():

@@ -95,6 +95,21 @@ def test_a_chosen_setting_that_diverges_on_all_labels_gives_way_to_supervised_tr
         choose_and_train(SETTINGS[1:2], rows, FOLDS, train, judge, None, quiet)
 
 
+def test_the_choice_is_made_by_models_that_have_not_seen_the_held_out_labels_and_the_last_one_sees_all():
+    trained = []
+
+    def train(rows, setting, share, run, report, checkpoint):
+        trained.append(set(rows.tolist()))
+        return trained[-1]
+
+    def judge(seen, held_out):
+        assert not seen & set(held_out.tolist())
+        return np.zeros((2, len(held_out)))
+
+    choose_and_train(SETTINGS, np.arange(4), FOLDS, train, judge, None, lambda *arguments: None)
+    assert trained == [{0, 1}, {2, 3}] * 3 + [{0, 1, 2, 3}]
+
+
 def test_no_unlabelled_row_is_ever_in_a_test_fold():
     y = np.array([0, 1, -1, 0, 1, -1, 0, 1, -1, 2])
     tested = []

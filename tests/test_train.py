@@ -105,6 +105,43 @@ def test_every_step_draws_new_noise():
     assert not torch.equal(masks[1], masks[2])
 
 
+class Watched(Objective):
+    """One weight θ with the loss 100 θ; keeps what it draws, and counts its updates."""
+
+    def __init__(self):
+        super().__init__()
+        self.draws, self.updates = [], 0
+
+    def forward(self, potential, batch):
+        self.draws.append(torch.rand(()).item())
+        return Terms({"slope": 100 * potential.weight.sum()}, {})
+
+    def update(self, potential):
+        self.updates += 1
+
+
+@pytest.mark.parametrize(("clip", "slope"), [(None, 100.0), (0.5, 0.5)])
+def test_steps_by_hand(clip, slope):
+    _, _, batches = problem()
+    potential, objective = nn.Linear(1, 1, bias=False), Watched()
+    start = potential.weight.item()
+    stage = Stage("only", objective, 4, lambda p, o: torch.optim.SGD(p.parameters(), lr=0.1), clip=clip)
+    fit(potential, [stage._replace(schedule=lambda progress: 1 - progress)], batches)
+    assert potential.weight.item() == pytest.approx(start - 0.1 * slope * (1 + 0.75 + 0.5 + 0.25), rel=1e-4)
+    assert objective.updates == 4
+
+
+def test_every_step_of_every_stage_draws_new_numbers_and_the_same_ones_again():
+    _, _, batches = problem()
+    drawn = []
+    for _ in range(2):
+        objective = Watched()
+        fit(nn.Linear(1, 1, bias=False), [Stage(name, objective, 5, adam(0.0)) for name in "ab"], batches)
+        drawn.append(objective.draws)
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn[0])) == 10
+
+
 def test_the_seed_decides():
     ends = []
     for seed in (1, 1, 2):
@@ -148,8 +185,15 @@ class Explosive(Objective):
 def test_divergence_is_noticed_and_mended(kind):
     potential, _, batches = problem()
     objective = Explosive(bound=0.3, kind=kind)
-    records = fit(potential, [Stage("only", objective, 300, adam(0.01))], batches)
+    made = []
+
+    def make(potential, objective):
+        made.append(adam(0.01)(potential, objective))
+        return made[0]
+
+    records = fit(potential, [Stage("only", objective, 300, make)], batches)
     assert objective.step_size == 0.25  # two halvings
+    assert {group["lr"] for group in made[0].param_groups} == {0.0025}
     assert flat(potential).isfinite().all()
     assert [record.step for record in records] == sorted({record.step for record in records})
 

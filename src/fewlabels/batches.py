@@ -121,17 +121,28 @@ class Batches:
     x_unlabelled
         Examples from which log p(x) is learnt.
     labelled, unlabelled
-        Sizes of the two halves of a batch; no more than there are.  Unlabelled sentences come as `OfOneLength`.
+        Sizes of the two halves of a batch; no more than there are.
+    lengths
+        Of the unlabelled sentences, (N,), where they are to come as `OfOneLength`.  That suits a loss that is a mean
+        over tokens; one that is a mean over sentences, such as noise-contrastive estimation, would see short sentences
+        less often than they are.  None shuffles them plainly.
     seed
         Fixes both orders; each half has a stream of its own.
     """
 
     def __init__(
-        self, x: Indexable, y: Indexable, x_unlabelled: Indexable, *, labelled: int, unlabelled: int, seed: int
+        self,
+        x: Indexable,
+        y: Indexable,
+        x_unlabelled: Indexable,
+        *,
+        labelled: int,
+        unlabelled: int,
+        seed: int,
+        lengths: np.ndarray | None = None,
     ) -> None:
         self.x, self.y, self.x_unlabelled = x, y, x_unlabelled
         self._labelled = Shuffled(len(x), min(labelled, len(x)), (seed, 0))
-        lengths = _lengths(x_unlabelled)
         self._unlabelled = (
             Shuffled(len(x_unlabelled), min(unlabelled, len(x_unlabelled)), (seed, 1))
             if lengths is None
@@ -142,8 +153,3 @@ class Batches:
         """The batch of a step."""
         i, j = self._labelled[step], self._unlabelled[step]
         return Batch(self.x[i], self.y[i], self.x_unlabelled[j])
-
-
-def _lengths(examples: Indexable) -> np.ndarray | None:
-    lengths = None if isinstance(examples, Tensor) else getattr(examples, "lengths", None)
-    return None if lengths is None else lengths.numpy()

@@ -263,7 +263,8 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
     def _validated(self, X: Any, *, reset: bool) -> np.ndarray:
         """X as floats, (N, D) or (N, C, H, W), or an InputError."""
         with input_errors():
-            if np.ndim(X) > 2:  # scikit-learn would take the rows of an image for its features
+            X = np.asarray(X) if isinstance(X, list) else X
+            if getattr(X, "ndim", 0) > 2:  # scikit-learn would take the rows of an image for its features
                 X = check_array(X, dtype="numeric", ensure_all_finite=False, allow_nd=True)
             else:
                 X = validate_data(self, X, dtype="numeric", ensure_all_finite=False, reset=reset)

@@ -70,7 +70,7 @@ class VectorPlayers(NamedTuple):
 
 def supervised_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
     """-log p(y | x) alone."""
-    return [Stage("supervised", Supervised(), players.steps(800), rmsprop(1e-3), drop(0.75), average=0.99)]
+    return [Stage("supervised", Supervised(noise=0.8), players.steps(800), rmsprop(1e-3), drop(0.75), average=0.99)]
 
 
 def pretrained_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
@@ -78,7 +78,7 @@ def pretrained_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
     field = InclusiveNRF(players.generator, weight=1.0, control=0.05, step_size=0.085 * setting.step_size, steps=5)
     return [
         Stage(PRETRAINING, field, players.steps(1500), rmsprop(1e-3, 3e-3), drop(0.75)),
-        Stage("fine-tune", Supervised(), players.steps(500), rmsprop(5e-5, head_rate=1e-3), drop(0.5), average=0.99,
+        Stage("fine-tune", Supervised(noise=0.8), players.steps(600), rmsprop(1e-4, head_rate=1e-3), drop(0.5), average=0.99,
               reset=players.heads),
     ]  # fmt: skip
 
@@ -91,7 +91,7 @@ def joint_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
             players.generator, weight=setting.weight, control=0.0, entropy=entropy * setting.weight,
             step_size=0.42 * setting.step_size, steps=1,
         )  # fmt: skip
-        return Sum(Supervised(10.0), field)
+        return Sum(Supervised(10.0, noise=0.3), field)
 
     half = players.steps(780)
     return [

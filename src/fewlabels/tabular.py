@@ -25,9 +25,9 @@ class MLP(nn.Module):
         D and K.
     hidden
         Widths of the hidden layers; the paper's MNIST network has (1000, 500, 250, 250, 250).
-    input_noise, hidden_noise
-        Standard deviations of Gaussian noise added to the input and to each hidden layer, in training only: a
-        regulariser of p(y | x); wherever p(x) is at stake it is off.
+    noise
+        Standard deviation of Gaussian noise added to each hidden layer, in training only: a regulariser of p(y | x);
+        wherever p(x) is at stake it is off.
 
     Examples
     --------
@@ -41,24 +41,22 @@ class MLP(nn.Module):
         labels: int,
         *,
         hidden: Sequence[int] = (256, 128, 64),
-        input_noise: float = 0.0,
-        hidden_noise: float = 0.0,
+        noise: float = 0.0,
     ) -> None:
         super().__init__()
         widths = [inputs, *hidden]
         self.body = nn.ModuleList(WeightNormLinear(a, b) for a, b in zip(widths, widths[1:], strict=False))
         self.head = WeightNormLinear(widths[-1], labels, train_scale=True)
-        self.input_noise, self.hidden_noise = input_noise, hidden_noise
+        self.noise = noise
 
     def forward(self, x: Tensor) -> Categorical:
         """u(x, ·) of x, shape (B, ...), flattened to (B, D)."""
-        x = self._noisy(x.flatten(1), self.input_noise)
+        x = x.flatten(1)
         for layer in self.body:
-            x = self._noisy(relu(layer(x)), self.hidden_noise)
+            x = relu(layer(x))
+            if self.training and self.noise:
+                x = x + self.noise * torch.randn_like(x)
         return Categorical(self.head(x))
-
-    def _noisy(self, x: Tensor, level: float) -> Tensor:
-        return x + level * torch.randn_like(x) if self.training and level else x
 
 
 class MLPGenerator(nn.Module):

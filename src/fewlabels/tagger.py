@@ -300,7 +300,13 @@ class SemiSupervisedTagger(BaseEstimator):
             potential, stages = built(setting, share, run)
             index, history = torch.from_numpy(rows), []
             batches = Batches(
-                words.at(index), Tags(tags.at(index)), pool, labelled=LABELLED, unlabelled=UNLABELLED, seed=seed
+                words.at(index),
+                Tags(tags.at(index)),
+                pool,
+                labelled=LABELLED,
+                unlabelled=UNLABELLED,
+                seed=seed,
+                lengths=None if self.method == "nce" else pool.lengths.numpy(),
             )
             if stages[0].name == PRETRAINING:
                 start = pretrained(setting, batches, report)

@@ -52,7 +52,7 @@ def empty_potential(own: nn.Module | None, shape: Sequence[int], labels: int) ->
     if own is not None:
         return _checked(copy.deepcopy(own), shape, labels)
     if len(shape) == 1 or math.prod(shape) <= DENSE_NUMBERS:
-        return MLP(math.prod(shape), labels, input_noise=0.3, hidden_noise=0.5)
+        return MLP(math.prod(shape), labels, noise=0.5)
     return ConvNet(shape[0], labels)
 
 

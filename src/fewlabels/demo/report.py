@@ -177,6 +177,14 @@ Corpus (CC BY 4.0) as shipped by pycantonese. Every run is a line of results.jso
 </body></html>
 """)
 
+
+def main(folder: Path) -> None:
+    """Write the page of a folder's stored runs again."""
+    runs = read_runs(folder / "results.jsonl")
+    if not runs:
+        raise SystemExit(f"expected stored runs in {folder / 'results.jsonl'}, found none: run the demo first")
+    print(write_report(folder, runs))
+
+
 if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    print(write_report(folder, read_runs(folder / "results.jsonl")))
+    main(Path(sys.argv[1]))
