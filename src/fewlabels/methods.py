@@ -78,8 +78,8 @@ def pretrained_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
     field = InclusiveNRF(players.generator, weight=1.0, control=0.05, step_size=0.085 * setting.step_size, steps=5)
     return [
         Stage(PRETRAINING, field, players.steps(1500), rmsprop(1e-3, 3e-3), drop(0.75)),
-        Stage("fine-tune", Supervised(noise=0.8), players.steps(600), rmsprop(1e-4, head_rate=1e-3), drop(0.5), average=0.99,
-              reset=players.heads),
+        Stage("fine-tune", Supervised(noise=0.8), players.steps(600), rmsprop(1e-4, head_rate=1e-3), drop(0.5),
+              average=0.99, reset=players.heads),
     ]  # fmt: skip
 
 
