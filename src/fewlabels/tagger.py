@@ -38,7 +38,7 @@ from fewlabels.validation import check_match, check_sentences, check_tags
 
 __all__ = ["SemiSupervisedTagger"]
 
-LABELLED, UNLABELLED = 16, 84
+LABELLED, UNLABELLED = 16, 64
 """Sentences a step; of unlabelled ones, as many tokens as so many of mean length."""
 
 WEIGHTS = (1.0,)

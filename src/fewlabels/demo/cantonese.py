@@ -81,7 +81,7 @@ def train(method: str, seed: int) -> Model:
         return CRFsuite().fit(*zip(*(corpus().train[i] for i in sorted(rows)), strict=True))
     if method == "most_frequent_tag":
         return MostFrequentTag().fit(*zip(*(corpus().train[i] for i in sorted(rows)), strict=True))
-    return SemiSupervisedTagger(method, random_state=seed).fit(sentences, tags)
+    return SemiSupervisedTagger(method, weight=1.0, random_state=seed).fit(sentences, tags)
 
 
 def error(model: Model, utterances: list[Utterance]) -> float:
