@@ -75,9 +75,9 @@ def supervised_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
 
 def pretrained_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
     """-log p(x) alone, then -log p(y | x) with a new head, the body all but held: its features are the gain."""
-    field = InclusiveNRF(players.generator, weight=1.0, control=0.05, step_size=0.14 * setting.step_size, steps=3)
+    field = InclusiveNRF(players.generator, weight=1.0, control=0.05, step_size=0.085 * setting.step_size, steps=5)
     return [
-        Stage(PRETRAINING, field, players.steps(1100), rmsprop(1e-3, 3e-3), drop(0.75)),
+        Stage(PRETRAINING, field, players.steps(1400), rmsprop(1e-3, 3e-3), drop(0.75)),
         Stage("fine-tune", Supervised(noise=0.8), players.steps(500), rmsprop(1e-4, head_rate=1e-3), drop(0.5),
               average=0.99, reset=players.heads),
     ]  # fmt: skip
@@ -93,7 +93,7 @@ def joint_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
         )  # fmt: skip
         return Sum(Supervised(10.0, noise=0.3), field)
 
-    half = players.steps(600)
+    half = players.steps(800)
     return [
         Stage("joint", objective(0.0), half, rmsprop(1e-3, 3e-3)),
         Stage("joint, confident", objective(10.0), half, rmsprop(1e-3, 3e-3), drop(0.5), average=0.99),
@@ -152,7 +152,7 @@ def pretrained_sentences(players: SentencePlayers, setting: Setting) -> list[Sta
     """-log p(x) alone, by pseudo-likelihood; then -log p(y | x) with a new head."""
     return [
         Stage(
-            PRETRAINING, PseudoLikelihood(players.counts), players.steps(350), adam(6e-3, betas=(0.9, 0.99)),
+            PRETRAINING, PseudoLikelihood(players.counts), players.steps(250), adam(6e-3, betas=(0.9, 0.99)),
             warm(0.1, hold(0.5)), clip=5.0,
         ),
         Stage(
@@ -177,8 +177,8 @@ def _joint_sentences(players: SentencePlayers, first: Objective, field: Objectiv
     """While the labels come in, the rates fall from those of pre-training: the encoder goes on learning from both."""
     learning = adam(6e-3, betas=(0.9, 0.99))
     return [
-        Stage(PRETRAINING, first, players.steps(300), learning, warm(0.15, constant), clip=5.0),
-        Stage("joint", Sum(Supervised(), field), players.steps(200), learning, warm(0.1, hold(0.0)), average=0.98,
+        Stage(PRETRAINING, first, players.steps(250), learning, warm(0.15, constant), clip=5.0),
+        Stage("joint", Sum(Supervised(), field), players.steps(180), learning, warm(0.1, hold(0.0)), average=0.98,
               clip=5.0, reset=players.heads),
     ]  # fmt: skip
 

@@ -1,8 +1,8 @@
 """The demo's images: scikit-learn's digits with 5 labels a class.
 
 1,797 images of 8 x 8 pixels.  Each seed draws 1,297 of them to train on and 500 to test on, and 5 labelled ones of each
-class; all training images are unlabelled data.  The test images are looked at once, by the finished model.  Joint training
-uses its recipe as it is: the automatic choice of the weight would take three times as long.
+class; all training images are unlabelled data.  The test images are looked at once, by the finished model.  Joint
+training uses its recipe as it is: the automatic choice of the weight would take three times as long.
 """
 
 from typing import Any, NamedTuple
