@@ -77,7 +77,7 @@ def pretrained_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
     """-log p(x) alone, then -log p(y | x) with a new head, the body all but held: its features are the gain."""
     field = InclusiveNRF(players.generator, weight=1.0, control=0.05, step_size=0.085 * setting.step_size, steps=5)
     return [
-        Stage(PRETRAINING, field, players.steps(1400), rmsprop(1e-3, 3e-3), drop(0.75)),
+        Stage(PRETRAINING, field, players.steps(1200), rmsprop(1e-3, 3e-3), drop(0.75)),
         Stage("fine-tune", Supervised(noise=0.8), players.steps(500), rmsprop(1e-4, head_rate=1e-3), drop(0.5),
               average=0.99, reset=players.heads),
     ]  # fmt: skip
@@ -178,7 +178,7 @@ def _joint_sentences(players: SentencePlayers, first: Objective, field: Objectiv
     learning = adam(6e-3, betas=(0.9, 0.99))
     return [
         Stage(PRETRAINING, first, players.steps(250), learning, warm(0.15, constant), clip=5.0),
-        Stage("joint", Sum(Supervised(), field), players.steps(180), learning, warm(0.1, hold(0.0)), average=0.98,
+        Stage("joint", Sum(Supervised(), field), players.steps(160), learning, warm(0.1, hold(0.0)), average=0.98,
               clip=5.0, reset=players.heads),
     ]  # fmt: skip
 

@@ -64,7 +64,9 @@ def write_report(out: Path, runs: list[Run]) -> Path:
                     for method, d in details.items()
                     if dataset == "hkcancor" and "samples" in d
                 ],
-                "choices": sorted({(r.seed, r.config["choice"]) for r in own if r.method == "joint" and r.config}),
+                "choices": sorted(
+                    {(r.seed, r.config["choice"]) for r in own if r.config.get("choice", "").startswith("chose")}
+                ),
             }
         )
     html = _TEMPLATE.render(
