@@ -114,7 +114,7 @@ MUTANTS = [
            f"{OBJECTIVES} restarts or written_back"),
     Mutant("log ν left out", NCE, " - torch.tensor(float(self.noise_ratio)).log()", "", "test_nce.py mixture"),
     Mutant("length prior left out", NCE, "return u + self.length_prior[lengths].log() - (", "return u - (",
-           "test_nce.py mixture"),
+           "test_nce.py by_hand"),
     Mutant("no interpolation: half of the positives are negatives", NCE,
            "log_odds[: 2 * count], log_odds[2 * count :]", "log_odds[:count], log_odds[count:]", "test_nce.py mixture"),
     Mutant("gradient through log q of the data", NCE, "torch.cat([log_q_data.detach(), log_q_drawn])",

@@ -113,3 +113,12 @@ def test_the_first_batch_calibrates_the_log_normaliser(q):
     a = objective.a.item()
     objective(Shifted(), Batch(None, torch.zeros(0), data))
     assert objective.a.item() == a
+
+
+def test_log_density_by_hand(q):
+    objective = NCE(q, torch.tensor([0.0, 0.2, 0.3, 0.5]))
+    with torch.no_grad():
+        objective.a.fill_(2.0)
+        objective.b.fill_(-1.0)
+    by_hand = 5.0 + torch.tensor([0.2, 0.5]).log() - (2.0 * torch.tensor([1.0, 3.0]) - 1.0)
+    torch.testing.assert_close(objective.log_density(torch.tensor([5.0, 5.0]), torch.tensor([1, 3])), by_hand)
