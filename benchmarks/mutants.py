@@ -97,7 +97,7 @@ MUTANTS = [
            f"{OBJECTIVES} control_and"),
     Mutant("sign of the likelihood", "objectives/likelihood.py", "u_samples.mean() - u_data.mean()",
            "u_data.mean() - u_samples.mean()", f"{OBJECTIVES} gradient_is_exact"),
-    Mutant("control on the mean, not the square", "objectives/likelihood.py", "control * u_data.square().mean()",
+    Mutant("control term without effect", "objectives/likelihood.py", "control * u_data.square().mean()",
            "control * u_samples.square().mean() * 0", f"{OBJECTIVES} players"),
     Mutant("entropy of samples in place of data", NRF, "labels.entropy()[: len(data)].mean()",
            "labels.entropy().detach().mean()", f"{OBJECTIVES} players"),

@@ -73,7 +73,7 @@ def test_nce_finds_the_mixture_and_its_normaliser(q, noise_ratio):
     objective, potential = NCE(q, prior, noise_ratio=noise_ratio), Table()
     batches = Batches(data, data, data, labelled=1, unlabelled=400, seed=0)
     optimizer = torch.optim.Adam([potential.u, objective.a, objective.b], lr=0.05)
-    for step, _ in enumerate(_without_noise_model_loss(potential, objective, batches, optimizer, 500)):
+    for step, _ in enumerate(train(potential, objective, batches, optimizer, 500)):
         for group in optimizer.param_groups:
             group["lr"] = 0.05 * (1 - step / 500)
     log_p = objective.log_density(potential(ALL).log_partition, ALL.lengths).detach()
@@ -81,10 +81,6 @@ def test_nce_finds_the_mixture_and_its_normaliser(q, noise_ratio):
     assert log_p.exp().sum().item() == pytest.approx(1.0, abs=0.04)
     assert (log_p.exp() - target).abs().max() < 0.012
     assert (p_data - target).abs().max() > 0.025  # the control: the data alone would not pass
-
-
-def _without_noise_model_loss(potential, objective, batches, optimizer, steps):
-    yield from train(potential, objective, batches, optimizer, steps)
 
 
 def test_the_noise_model_learns_the_data_by_maximum_likelihood():

@@ -6,7 +6,7 @@ from torch import nn
 
 from fewlabels.batches import Batches
 from fewlabels.labels import Categorical
-from fewlabels.objective import Batch, Objective, Sum, Terms
+from fewlabels.objective import Batch, Objective, Sum
 from fewlabels.objectives.nce import NCE
 from fewlabels.objectives.nrf import InclusiveNRF
 from fewlabels.objectives.persistent_cd import PersistentCD
@@ -235,7 +235,7 @@ def test_sum_updates_and_calms_every_part():
     assert [part.step_size for part in parts] == [step / 2 for step in steps]
 
 
-def weights_after(objective, dropout, players=True):
+def weights_after(objective, dropout):
     torch.manual_seed(1)
     potential = Net(dropout)
     x = torch.randn(60, 3)
@@ -297,4 +297,3 @@ def test_supervised_noise_falls_on_the_inputs():
 def test_objectives_say_that_forward_is_theirs_to_write():
     with pytest.raises(NotImplementedError):
         Objective()(Net(), vectors())
-    assert Terms({}, {}).loss == {}

@@ -20,7 +20,8 @@ from fewlabels.estimation import (
     check_parameters,
     choose_and_train,
     load_weights,
-    saved_parameters,
+    restore_common,
+    saved_model,
     seeded,
     settings_of,
 )
@@ -218,21 +219,11 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
     def save(self, path: str | Path) -> None:
         """Write the fitted model to one file, which `fewlabels.load` reads; nothing in it is executable."""
         check_is_fitted(self)
-        description = {
-            "kind": "classifier",
-            "network": type(self._potential).__name__,
-            "parameters": saved_parameters(self),
-            "classes": self.classes_.tolist(),
-            "shape": list(self._shape),
-            "choice": self.choice_,
-            "setting": list(self.setting_),
-        }
-        weights = self._potential.state_dict()
-        tensors = {f"potential.{name}": value.float() for name, value in weights.items()}  # as they were trained
+        description, tensors = saved_model(self, "classifier")
         tensors |= {"shift": torch.from_numpy(self._scaling.shift), "scale": torch.from_numpy(self._scaling.scale)}
         if self._proposals is not None:
             tensors["proposals"] = self._proposals
-        write_model(path, description, tensors)
+        write_model(path, description | {"shape": list(self._shape)}, tensors)
 
     @classmethod
     def restore(
@@ -240,13 +231,11 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
     ) -> "SemiSupervisedClassifier":
         """The fitted model that a file's contents describe; ``potential`` where it was trained with your own."""
         model = cls(**description["parameters"])
-        model.classes_ = np.array(description["classes"])
+        restore_common(model, description)
         model._shape = tuple(description["shape"])
         if len(model._shape) == 1:
             setattr(model, "n_features_in_", model._shape[0])  # noqa: B010
         model._scaling = Scaling(tensors["shift"].numpy(), tensors["scale"].numpy())
-        model.choice_, model.setting_ = description["choice"], Setting(*description["setting"])
-        model.history_ = []
         model._proposals = tensors.get("proposals")
         model._potential = empty_potential(potential, tensors["shift"].shape, len(model.classes_))
         load_weights(model._potential, description["network"], tensors)

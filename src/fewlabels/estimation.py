@@ -27,6 +27,8 @@ __all__ = [
     "check_parameters",
     "choose_and_train",
     "load_weights",
+    "restore_common",
+    "saved_model",
     "saved_parameters",
     "seeded",
     "settings_of",
@@ -35,6 +37,8 @@ __all__ = [
 NOT_SAVED = ("potential", "generator", "random_state", "checkpoint", "verbose")
 LEARNS_WITH_WEIGHT = ("joint", "persistent_cd", "nce")
 RESOLUTION = 10_000
+WEIGHTS_OF = "potential."
+"""Prefix of the potential's weights among a model file's tensors."""
 STATE_FILES = ("fit.json", "choice.json", "pretraining.pt", "training.pt")
 
 Model = TypeVar("Model", covariant=True)
@@ -224,6 +228,27 @@ def seeded(seed: int, run: int) -> Iterator[None]:
         yield
 
 
+def saved_model(estimator: Any, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What a model file keeps of either fitted estimator: its description and its weights, as they were trained."""
+    description = {
+        "kind": kind,
+        "network": type(estimator._potential).__name__,
+        "parameters": saved_parameters(estimator),
+        "classes": estimator.classes_.tolist(),
+        "choice": estimator.choice_,
+        "setting": list(estimator.setting_),
+    }
+    weights = estimator._potential.state_dict()
+    return description, {f"{WEIGHTS_OF}{name}": value.float() for name, value in weights.items()}
+
+
+def restore_common(estimator: Any, description: dict[str, Any]) -> None:
+    """Give a fresh estimator what `saved_model` kept, but for the weights."""
+    estimator.classes_ = np.array(description["classes"])
+    estimator.choice_, estimator.setting_ = description["choice"], Setting(*description["setting"])
+    estimator.history_ = []
+
+
 def load_weights(potential: nn.Module, network: str, tensors: dict[str, Tensor]) -> None:
     """Put a model file's weights into a potential.
 
@@ -232,8 +257,7 @@ def load_weights(potential: nn.Module, network: str, tensors: dict[str, Tensor])
     InputError
         Where the file was written by another network than this.
     """
-    prefix = "potential."
-    weights = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+    weights = {name.removeprefix(WEIGHTS_OF): value for name, value in tensors.items() if name.startswith(WEIGHTS_OF)}
     try:
         potential.load_state_dict(weights)
     except RuntimeError as error:

@@ -2,8 +2,7 @@
 
 The potential is a short version of the paper's networks: weight-normalised convolutions with leaky ReLU (slope 0.2),
 strides in place of pooling, a global mean and a dense head.  The generator grows its image by transposed convolutions
-with batch statistics.  For images of a thousand pixels or fewer the dense networks of `fewlabels.tabular` are as good
-and faster.
+with batch statistics.
 """
 
 import torch

@@ -110,8 +110,7 @@ class Sum(Objective):
 def noiseless(potential: nn.Module) -> Iterator[nn.Module]:
     """The potential with dropout and input noise off, as u(x) is computed wherever p(x) is at stake.
 
-    Noise in passes over data but not in chains would compare u on two different functions; measured on digits, it
-    costs more than any other choice of a joint run.
+    Noise in passes over data but not in chains would compare u on two different functions.
     """
     training = potential.training
     potential.eval()

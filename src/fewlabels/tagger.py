@@ -22,7 +22,8 @@ from fewlabels.estimation import (
     check_parameters,
     choose_and_train,
     load_weights,
-    saved_parameters,
+    restore_common,
+    saved_model,
     seeded,
     settings_of,
 )
@@ -42,7 +43,7 @@ LABELLED, UNLABELLED = 16, 64
 """Sentences a step; of unlabelled ones, as many tokens as so many of mean length."""
 
 WEIGHTS = (1.0,)
-"""Factors on the weight of log p(x) that "auto" compares with 0; between 1/3 and 3 it hardly matters."""
+"""Factors on the weight of log p(x) that "auto" compares with 0."""
 
 LONGEST = 200
 """Longer unlabelled sentences are left out of training: they would only pad."""
@@ -230,18 +231,9 @@ class SemiSupervisedTagger(BaseEstimator):
     def save(self, path: str | Path) -> None:
         """Write the fitted model to one file, which `fewlabels.load` reads; nothing in it is executable."""
         check_is_fitted(self)
-        description = {
-            "kind": "tagger",
-            "network": type(self._potential).__name__,
-            "parameters": saved_parameters(self),
-            "classes": self.classes_.tolist(),
-            "words": self.vocabulary_.words[1:],
-            "counts": self.vocabulary_.counts[1:],
-            "choice": self.choice_,
-            "setting": list(self.setting_),
-        }
-        tensors = {f"potential.{name}": value for name, value in self._potential.state_dict().items()}
-        write_model(path, description, tensors | {"lengths": self._lengths})
+        description, tensors = saved_model(self, "tagger")
+        words = {"words": self.vocabulary_.words[1:], "counts": self.vocabulary_.counts[1:]}
+        write_model(path, description | words, tensors | {"lengths": self._lengths})
 
     @classmethod
     def restore(
@@ -249,10 +241,8 @@ class SemiSupervisedTagger(BaseEstimator):
     ) -> "SemiSupervisedTagger":
         """The fitted model that a file's contents describe; ``potential`` where it was trained with your own."""
         model = cls(**description["parameters"])
-        model.classes_ = np.array(description["classes"])
+        restore_common(model, description)
         model.vocabulary_ = Vocabulary(description["words"], description["counts"])
-        model.choice_, model.setting_ = description["choice"], Setting(*description["setting"])
-        model.history_ = []
         model._lengths = tensors["lengths"]
         model.potential = potential
         model._potential = model._network()

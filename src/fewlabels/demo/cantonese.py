@@ -6,7 +6,8 @@ The Hong Kong Cantonese Corpus (CC BY 4.0), as shipped by the package pycantones
 Tags with fewer than 10 tokens merge into their first letter.  A fixed permutation of the recordings gives the first 12
 to the test split and the next 6 to the dev split, by which the recipes were found; the others are for training.  Each
 seed draws 100 training utterances of two words or more as labelled; all training utterances are unlabelled data.  The
-test split is looked at once, by the finished model.
+test split is looked at once, by the finished model.  Joint training starts from pre-training and goes on learning from
+unlabelled text beside the labels, as in the paper: it sees more text and takes longer than fine-tuning does.
 """
 
 import tempfile

@@ -29,7 +29,7 @@ class PersistentCD(Objective):
         Where chains start, shape (N, ...): the buffer's first contents and the pool of restarts; usually data with
         noise added.  N = 5,000 to 10,000 is usual; less where there is less data.
     weight, control
-        w and c above; 0.05 and 0.005 did best on digits.
+        w and c above.
     step_size, steps, momentum, noise
         The chain's; see `fewlabels.samplers.sghmc`.  Noise far below √(2ε) is what the field uses.
     restart

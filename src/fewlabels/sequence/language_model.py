@@ -84,7 +84,7 @@ class LanguageModel(nn.Module):
 
 
 def _inverse_cdf(log_p: Tensor, generator: torch.Generator | None) -> Tensor:
-    """One index per row, by a single uniform variate each; several times faster than multinomial."""
+    """One index per row, by a single uniform variate each; multinomial draws one a class."""
     cdf = log_p.double().exp().cumsum(-1)
     level = torch.rand(len(cdf), 1, dtype=cdf.dtype, device=cdf.device, generator=generator) * cdf[:, -1:]
     index = torch.searchsorted(cdf, level, right=True).squeeze(1)
