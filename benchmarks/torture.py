@@ -13,8 +13,8 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import product
 from pathlib import Path
 
@@ -31,8 +31,11 @@ from fewlabels.cli import app
 from fewlabels.errors import DivergenceError
 from fewlabels.model_file import read_model
 
-KILLS = 2
-"""At most so many a trial."""
+KILLS = {"joint": ("choice.json", "training.pt"), "pretrain": ("training.pt", "training.pt")}
+"""In each trial of a method, a kill soon after each of these files was saved."""
+
+PATIENCE = 60.0
+"""Seconds within which a started fit must have saved its state."""
 
 QUICK = """
 import fewlabels
@@ -42,7 +45,7 @@ for estimator in (fewlabels.SemiSupervisedClassifier, fewlabels.SemiSupervisedTa
 """Shortens every fit of the command line, which has no option for that."""
 
 FIT = (
-    QUICK.format(effort=0.04)
+    QUICK.format(effort=0.1)
     + """
 from fewlabels.checkpoint import Checkpoint
 Checkpoint.__init__.__defaults__ = (0.1,)  # seconds between saves, in place of 20
@@ -58,23 +61,27 @@ def start_fit(out: Path, method: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", FIT, *options], stdout=subprocess.DEVNULL)
 
 
-def killed_until_done(out: Path, method: str, moments: Iterable[float]) -> list[str]:
-    """Run the same command again and again, killing it after so many seconds each, until it ends by itself."""
-    killed = []
-    for moment in [*moments, None]:
-        process = start_fit(out, method)
-        try:
-            code = process.wait(moment)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            state = "a" if (out / "checkpoint" / "training.pt").exists() else "no"
-            killed.append(f"{moment:.1f} s with {state} checkpoint")
-        else:
-            if code:
-                raise RuntimeError(f"Expected `fit` to end well in {out}, got code {code}.")
-            break
-    return killed
+def kill_after(state: str, out: Path, method: str, delay: float) -> None:
+    """Start the fit and kill it so many seconds after it has saved a file of its state."""
+    process, started = start_fit(out, method), time.time()
+    saved = out / "checkpoint" / state
+    while process.poll() is None and time.time() - started < PATIENCE:
+        with suppress(FileNotFoundError):
+            if saved.stat().st_mtime > started:
+                time.sleep(delay)
+                process.kill()
+                process.wait()
+                return
+        time.sleep(0.01)
+    process.kill()
+    raise RuntimeError(f"Expected `fit` to save {saved} before it ends, got code {process.wait()}.")
+
+
+def ended(out: Path, method: str) -> Path:
+    """Run the fit to its end."""
+    if code := start_fit(out, method).wait():
+        raise RuntimeError(f"Expected `fit` to end well in {out}, got code {code}.")
+    return out
 
 
 def same_model(one: Path, other: Path) -> bool:
@@ -83,23 +90,17 @@ def same_model(one: Path, other: Path) -> bool:
     return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def kill_trials(methods: Iterable[str]) -> Iterator[bool]:
+def kill_trials(methods: Sequence[str]) -> Iterator[bool]:
     """One trial for each method named: the model of a run that was killed against that of one that was not."""
-    draw, whole = random.Random(0), {}
+    draw = random.Random(0)
     Path("table.csv").write_text(blobs_table())
+    whole = {method: ended(Path(f"whole-{method}"), method) for method in dict.fromkeys(methods)}
     for trial, method in enumerate(methods):
-        reference = Path(f"whole-{method}")
-        if method not in whole:
-            start = time.monotonic()
-            killed_until_done(reference, method, [])
-            whole[method] = time.monotonic() - start
         out = Path(f"killed-{trial}")
-        moments = [draw.uniform(0.5, 0.9) * whole[method] for _ in range(KILLS)]
-        killed = killed_until_done(out, method, moments)
-        yield report(
-            f"kill {method} after {', '.join(killed) or 'nothing'} of {whole[method]:.1f} s",
-            len(killed) > 0 and same_model(reference, out),
-        )
+        for state in KILLS[method]:
+            kill_after(state, out, method, draw.uniform(0, 0.3))
+        same = same_model(whole[method], ended(out, method))
+        yield report(f"kill {method} after it had saved {' and '.join(KILLS[method])}", same)
 
 
 def blobs() -> tuple[np.ndarray, np.ndarray]:

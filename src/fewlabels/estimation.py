@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from fewlabels.checkpoint import Checkpoint
 from fewlabels.errors import DivergenceError, InputError
-from fewlabels.files import write_atomically
+from fewlabels.files import TEMPORARY, write_atomically
 from fewlabels.methods import SUPERVISED, Setting
 from fewlabels.progress import Report
 from fewlabels.selection import SHORTER, Choice, candidates, choose, describe
@@ -216,8 +216,8 @@ class Resumable:
     def done(self) -> None:
         """Forget the state of a finished fit."""
         if self.folder is not None:
-            for name in STATE_FILES:
-                (self.folder / name).unlink(missing_ok=True)
+            for path in (*map(self.folder.joinpath, STATE_FILES), *self.folder.glob(f"{TEMPORARY}*")):
+                path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -10,11 +10,12 @@ from typing import Any
 
 from fewlabels.errors import InputError
 
-__all__ = ["claim_folder", "claimed_folder", "read_run", "read_utf8", "write_atomically"]
+__all__ = ["TEMPORARY", "claim_folder", "claimed_folder", "read_run", "read_utf8", "write_atomically"]
 
 _RUN = "run.json"
 _SHOWN = 60
-_TEMPORARY = ".fewlabels-"
+TEMPORARY = ".fewlabels-"
+"""How the names of files begin that an interrupted `write_atomically` may leave behind."""
 
 
 def read_utf8(path: str | Path) -> str:
@@ -74,7 +75,7 @@ def write_atomically(path: str | Path, data: bytes) -> None:
         raise InputError(
             f"{path}: expected a file to write, came a folder or a device; nothing was changed: choose another path"
         )
-    temporary = path.parent / f"{_TEMPORARY}{secrets.token_hex(8)}"
+    temporary = path.parent / f"{TEMPORARY}{secrets.token_hex(8)}"
     try:
         with open(temporary, "xb") as stream:
             stream.write(data)
@@ -182,7 +183,7 @@ def _content(path: Path) -> list[str]:
     """List what a folder holds, apart from remains of an interrupted `write_atomically`."""
     if not path.exists():
         return []
-    return sorted(entry.name for entry in path.iterdir() if not entry.name.startswith(_TEMPORARY))
+    return sorted(entry.name for entry in path.iterdir() if not entry.name.startswith(TEMPORARY))
 
 
 def _check_same_run(path: Path, run: dict[str, Any]) -> None:
