@@ -76,6 +76,20 @@ def test_words_never_seen_are_allowed():
     assert tagger.predict([["the", "zebra", "sleeps"], ["a", "yak", "sings", "."]])[:1] == first
 
 
+def test_no_sentence_depends_on_those_beside_it_or_on_their_order(monkeypatch):
+    sentences, tags = text()
+    tagger = SemiSupervisedTagger("joint", weight=1.0, **QUICK).fit(sentences, tags)
+    mixed = [*sentences[:20], ["zebra"], ["the", "cat", "the", "dog", "sleeps", "."]]
+    alone = [tagger.predict_proba([sentence])[0] for sentence in mixed]
+    scores = [tagger.score_samples([sentence])[0] for sentence in mixed]
+    monkeypatch.setattr("fewlabels.tagger.AT_ONCE", 7)
+    for ours, single in zip(tagger.predict_proba(mixed), alone, strict=True):
+        np.testing.assert_allclose(ours, single, atol=1e-5)
+    np.testing.assert_allclose(tagger.score_samples(mixed), scores, rtol=1e-4)
+    best = [tagger.predict([sentence])[0] for sentence in mixed]
+    assert tagger.predict(mixed) == best
+
+
 @pytest.mark.parametrize("method", ["supervised", "joint"])
 def test_a_saved_tagger_is_the_same_tagger(tmp_path, method):
     sentences, tags = text()

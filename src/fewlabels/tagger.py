@@ -1,7 +1,7 @@
 """The tagger: a label for every token of a sentence, with scikit-learn's manners."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +33,7 @@ from fewlabels.model_file import write_model
 from fewlabels.progress import Report, progress_bar
 from fewlabels.sequence.gibbs import gibbs
 from fewlabels.sequence.potential import TaggingPotential
-from fewlabels.sequence.text import Padded, Sentences, Tags, Vocabulary
+from fewlabels.sequence.text import Sentences, Tags, Vocabulary
 from fewlabels.train import Record, Stage, fit
 from fewlabels.validation import check_match, check_sentences, check_tags
 
@@ -182,19 +182,13 @@ class SemiSupervisedTagger(BaseEstimator):
 
     def predict(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
         """The best tags of each sentence, by the Viterbi recursion."""
-        return [
-            self.classes_[row[:n].numpy()].tolist()
-            for chain in self._chains(sentences)
-            for row, n in zip(chain.mode(), chain.lengths.tolist(), strict=True)
-        ]
+        modes = self._of_each(sentences, LinearChain.mode)
+        return [self.classes_[row[: len(words)].numpy()].tolist() for row, words in zip(modes, sentences, strict=True)]
 
     def predict_proba(self, sentences: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """p(y_t | x) of each sentence, (T, K), in the order of ``classes_``."""
-        return [
-            row[:n].exp().numpy()
-            for chain in self._chains(sentences)
-            for row, n in zip(chain.log_marginals(), chain.lengths.tolist(), strict=True)
-        ]
+        marginals = self._of_each(sentences, LinearChain.log_marginals)
+        return [row[: len(words)].exp().numpy() for row, words in zip(marginals, sentences, strict=True)]
 
     def score(self, sentences: Sequence[Sequence[str]], tags: Sequence[Sequence[str]]) -> float:
         """Share of tokens tagged right."""
@@ -212,7 +206,7 @@ class SemiSupervisedTagger(BaseEstimator):
 
         It is ψ(x) plus the log-partition over tags; pseudo-likelihood trains ψ alone.
         """
-        return np.concatenate([chain.log_partition.numpy() for chain in self._chains(sentences)]).astype(float)
+        return np.array([u.item() for u in self._of_each(sentences, lambda chain: chain.log_partition)])
 
     def sample(self, n: int = 1, random_state: int | None = None) -> list[list[str]]:
         """Draw n sentences by Gibbs sampling over the model's conditionals of single words, from random words."""
@@ -307,15 +301,18 @@ class SemiSupervisedTagger(BaseEstimator):
 
         return train
 
-    def _chains(self, sentences: Sequence[Sequence[str]]) -> Iterator[LinearChain]:
-        """u(x, ·) of sentences, some at a time, in their order."""
+    @torch.no_grad()
+    def _of_each(self, sentences: Sequence[Sequence[str]], read: Callable[[LinearChain], Tensor]) -> list[Tensor]:
+        """What is read of u(x, ·) of each sentence, in their order; those of like length are scored together."""
         check_is_fitted(self)
         check_sentences(sentences)
-        for start in range(0, len(sentences), AT_ONCE):
-            with torch.no_grad():
-                yield self._potential(self._read(sentences[start : start + AT_ONCE]))
+        words = self._encode(sentences)
+        values = {}
+        for index in words.lengths.argsort(stable=True).split(AT_ONCE):
+            values |= zip(index.tolist(), read(self._potential(words[index])), strict=True)
+        return [values[i] for i in range(len(words))]
 
-    def _read(self, sentences: Sequence[Sequence[str]]) -> Padded:
+    def _encode(self, sentences: Sequence[Sequence[str]]) -> Sentences:
         """Word ids; words never seen are read by their spelling where the potential can."""
         rows = [self.vocabulary_.encode(sentence) for sentence in sentences]
         if isinstance(self._potential, TaggingPotential):
@@ -325,4 +322,4 @@ class SemiSupervisedTagger(BaseEstimator):
                     if row[place] == 0:
                         row[place] = unseen.setdefault(word, len(self.vocabulary_) + len(unseen))
             self._potential.words.respell(self.vocabulary_.spelling(list(unseen)))
-        return Sentences(rows)[torch.arange(len(rows))]
+        return Sentences(rows)
