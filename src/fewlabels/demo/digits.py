@@ -57,7 +57,7 @@ def train(method: str, data: Digits, seed: int) -> Any:
         return _tuned_svc().fit(flat[known], data.y[known])
     if method == "sklearn_self_training":
         svc = CalibratedClassifierCV(_tuned_svc().fit(flat[known], data.y[known]).best_estimator_, cv=3, ensemble=False)  # pyright: ignore[reportArgumentType]
-        return SelfTrainingClassifier(svc, criterion="k_best", k_best=50, max_iter=50).fit(flat, data.y)
+        return SelfTrainingClassifier(svc, criterion="k_best", k_best=100, max_iter=50).fit(flat, data.y)
     grid = {"gamma": [0.3, 1, 3, 10], "alpha": [0.2, 0.5, 0.9]}
     return GridSearchCV(LabelSpreading(max_iter=1000), grid, cv=LabelledKFold(3)).fit(flat, data.y)
 
