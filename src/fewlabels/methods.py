@@ -75,7 +75,7 @@ def supervised_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
 
 def pretrained_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
     """-log p(x) alone, then -log p(y | x) with a new head, the body all but held: its features are the gain."""
-    field = InclusiveNRF(players.generator, weight=1.0, control=0.05, step_size=0.21 * setting.step_size, steps=2)
+    field = InclusiveNRF(players.generator, weight=1.0, control=0.05, step_size=0.085 * setting.step_size, steps=5)
     return [
         Stage(PRETRAINING, field, players.steps(1200), rmsprop(4e-3, 3e-3), drop(0.75)),
         Stage("fine-tune", Supervised(noise=0.8), players.steps(500), rmsprop(1e-4, head_rate=3e-3), drop(0.5),
