@@ -270,6 +270,22 @@ def test_evaluate_counts_errors_by_class(work):
     }
 
 
+def test_evaluate_tells_the_scores_of_spans_where_tags_are_spans(work):
+    Path("chunks.conll").write_text("the B-NP\ndog I-NP\nbarks B-VP\n\ncats B-NP\nrun B-VP\n")
+    run("fit", "chunks.conll", "--out", "out")
+    Path("test.conll").write_text("the B-NP\ndog B-NP\nbarks B-VP\n")
+    nothing, everything = (
+        dict.fromkeys(("precision", "recall", "f1"), 0.0),
+        dict.fromkeys(("precision", "recall", "f1"), 1.0),
+    )
+    assert json.loads(run("evaluate", "out", "test.conll", "--json"))["spans"] == {
+        "NP": {"spans": 2, **nothing},
+        "VP": {"spans": 1, **everything},
+        "": {"spans": 3, "precision": 1 / 2, "recall": 1 / 3, "f1": 2 / 5},
+    }
+    assert "40.00%" in run("evaluate", "out", "test.conll")
+
+
 def test_evaluate_matches_labels_by_their_text(work):
     """A test file that happens to hold only integers must match a model whose classes were text, and the reverse."""
     Path("text.csv").write_text("a,y\n0,1\n9,b\n")

@@ -157,13 +157,23 @@ def evaluate(
     label: Annotated[str | None, typer.Option(help="Column of the labels, if not that of `fit`.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare predictions with the labels of DATA; rows without a label are left out."""
+    """Compare predictions with the labels of DATA; rows without a label are left out.
+
+    Where the tags of sentences write down spans, as in chunking, their precision, recall and F1 are told, too.
+    """
+    from fewlabels.sequence.spans import encode_spans
+
     fitted, given = _open(model, data, labelled=True, label=label)
     known = {str(name): plain(name) for name in fitted.estimator.classes_}
     truth, predicted = fitted.kind.pairs(fitted.estimator, given)
     if not truth:
         raise InputError(f"{data}: expected labels to compare with, came none")
-    result = _errors([known.get(str(name), name) for name in truth], [plain(name) for name in predicted])
+    result = _errors(
+        [known.get(str(name), name) for row in truth for name in row],
+        [plain(name) for row in predicted for name in row],
+    )
+    spans = _span_scores(truth, predicted) if fitted.run["kind"] == "sequences" and encode_spans(truth) else {}
+    result |= {"spans": spans} if spans else {}
     if as_json:
         typer.echo(json.dumps(result, ensure_ascii=False))
         return
@@ -172,6 +182,15 @@ def evaluate(
         for name, one in result["classes"].items()
     ]
     _show(["class", "examples", "errors", "error"], rows)
+    if spans:
+        columns = ("spans", "precision", "recall", "f1")
+        _show(
+            ["type", *columns],
+            [
+                [name or "all", str(one["spans"]), *(f"{one[column]:.2%}" for column in columns[1:])]
+                for name, one in spans.items()
+            ],
+        )
     typer.echo(f"error {result['error']:.2%}, accuracy {result['accuracy']:.2%} of {result['examples']} examples")
 
 
@@ -305,6 +324,17 @@ def _errors(truth: list[Any], predicted: list[Any]) -> dict[str, Any]:
         classes[str(name)] = {"examples": len(own), "errors": sum(own), "error": sum(own) / len(own)}
     error = sum(wrong) / len(wrong)
     return {"error": error, "accuracy": 1 - error, "examples": len(wrong), "classes": classes}
+
+
+def _span_scores(truth: list[list[str]], predicted: list[list[str]]) -> dict[str, dict[str, float]]:
+    """Scores of spans by type, and of all under ""; read leniently, as the official scorer of CoNLL does."""
+    from fewlabels.sequence.spans import read_spans, score_spans
+
+    scores = score_spans([read_spans(tags) for tags in truth], [read_spans(tags) for tags in predicted])
+    return {
+        kind: {"spans": one.true, "precision": one.precision, "recall": one.recall, "f1": one.f1}
+        for kind, one in scores.items()
+    }
 
 
 def _show(headings: list[str], rows: list[list[str]]) -> None:

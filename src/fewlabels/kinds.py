@@ -21,13 +21,13 @@ class Data(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """How one kind of data is read and written."""
+    """How one kind of data is read and written; pairs are true and predicted labels of each example, one or many."""
 
     training: Callable[[Path, Path | None, str | None], Data]
     inputs: Callable[[Path, dict[str, Any], bool], Data]
     predictions: Callable[[Any, Data], list[dict[str, Any]]]
     text: Callable[[list[dict[str, Any]]], str]
-    pairs: Callable[[Any, Data], tuple[list[Any], list[Any]]]
+    pairs: Callable[[Any, Data], tuple[list[list[Any]], list[list[Any]]]]
     samples: Callable[[Any, Path, dict[str, Any]], dict[Path, bytes]]
     suffix: str
 
@@ -125,9 +125,11 @@ def _row_text(records: list[dict[str, Any]]) -> str:
     return to_csv(records)
 
 
-def _row_pairs(estimator: Any, data: Data) -> tuple[list[Any], list[Any]]:
+def _row_pairs(estimator: Any, data: Data) -> tuple[list[list[Any]], list[list[Any]]]:
     labelled = data.y != -1
-    return (data.y[labelled].tolist(), list(estimator.predict(data.x[labelled]))) if labelled.any() else ([], [])
+    if not labelled.any():
+        return [], []
+    return [[label] for label in data.y[labelled].tolist()], [[label] for label in estimator.predict(data.x[labelled])]
 
 
 def _sequence_training(data: Path, unlabelled: Path | None, label: str | None) -> Data:
@@ -166,9 +168,8 @@ def _sequence_text(records: list[dict[str, Any]]) -> str:
     return to_conll([record["tokens"] for record in records], [record["tags"] for record in records])
 
 
-def _sequence_pairs(estimator: Any, data: Data) -> tuple[list[Any], list[Any]]:
-    predicted = estimator.predict(data.x)
-    return [tag for tags in data.y for tag in tags], [tag for tags in predicted for tag in tags]
+def _sequence_pairs(estimator: Any, data: Data) -> tuple[list[list[Any]], list[list[Any]]]:
+    return data.y, estimator.predict(data.x)
 
 
 def _sequence_samples(sentences: list[list[str]], out: Path, run: dict[str, Any]) -> dict[Path, bytes]:
