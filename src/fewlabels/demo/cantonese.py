@@ -22,14 +22,13 @@ import pycrfsuite  # pyright: ignore[reportMissingTypeStubs]
 
 from fewlabels.tagger import SemiSupervisedTagger
 
-__all__ = ["LABELLED", "METHODS", "Corpus", "corpus", "error", "labelled_rows", "train"]
+__all__ = ["LABELLED", "Corpus", "corpus", "error", "labelled_rows", "train"]
 
 LABELLED = 100
 EFFORT = {"supervised": 1.0, "pretrain": 0.8, "joint": 0.8}
 """Shares of the recipes' steps: the two that learn from all text stop early, for the demo's time."""
 RARE = 10
 PUNCTUATION = "w"
-METHODS = ("supervised", "pretrain", "joint", "crfsuite", "most_frequent_tag")
 
 Utterance = tuple[list[str], list[str]]
 

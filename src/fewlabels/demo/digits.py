@@ -17,13 +17,10 @@ from sklearn.svm import SVC
 from fewlabels.classifier import SemiSupervisedClassifier
 from fewlabels.model_selection import LabelledKFold
 
-__all__ = ["LABELLED", "METHODS", "Digits", "error", "split", "train"]
+__all__ = ["LABELLED", "Digits", "error", "split", "train"]
 
 LABELLED = 5
 TEST = 500
-METHODS = (
-    "supervised", "pretrain", "joint", "sklearn_svc", "sklearn_self_training", "sklearn_label_spreading",
-)  # fmt: skip
 
 
 class Digits(NamedTuple):
