@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from fewlabels.batches import Batches, OfOneLength, Shuffled
+from fewlabels.batches import Batches, OfLikeLength, Shuffled, cut_by_number, cut_by_tokens
 from fewlabels.checkpoint import Checkpoint
 from fewlabels.errors import DivergenceError, InputError
 from fewlabels.labels import Categorical
@@ -258,7 +258,7 @@ def test_a_batch_needs_no_history():
 
 def test_batches_of_one_length_hardly_pad_cost_about_the_same_and_lose_nothing():
     lengths = np.random.default_rng(0).integers(1, 60, 1000)
-    stream = OfOneLength(lengths, 10, (0,))
+    stream = OfLikeLength(lengths, cut_by_tokens(lengths, 10), (0,))
     batches = [stream[t] for t in range(300)]
     sizes = [len(b) * lengths[b.numpy()].max() for b in batches]
     assert max(sizes) <= 10 * lengths.mean()
@@ -267,6 +267,20 @@ def test_batches_of_one_length_hardly_pad_cost_about_the_same_and_lose_nothing()
     per_pass = len(stream._pass(0))
     assert sorted(torch.cat(batches[:per_pass]).tolist()) == list(range(1000))
     assert sorted(torch.cat(batches[per_pass : 2 * per_pass]).tolist()) == list(range(1000))
+
+
+@pytest.mark.parametrize(("n", "size"), [(100, 16), (5, 16), (16, 16), (17, 16), (1, 1)])
+def test_batches_of_like_length_and_equal_number_lose_nothing_and_weigh_every_sentence_alike(n, size):
+    lengths = np.random.default_rng(0).integers(1, 60, n)
+    stream = OfLikeLength(lengths, cut_by_number(n, size), (0,))
+    per_pass = -(-n // size)
+    batches = [stream[t] for t in range(per_pass)]
+    assert sorted(torch.cat(batches).tolist()) == list(range(n))
+    numbers = [len(batch) for batch in batches]
+    assert max(numbers) <= size
+    assert max(numbers) - min(numbers) <= 1
+    if n == 100:
+        assert sum(len(b) * lengths[b.numpy()].max() for b in batches) < 1.2 * lengths.sum()
 
 
 def test_the_labelled_half_does_not_depend_on_the_unlabelled_half():

@@ -290,7 +290,8 @@ class SemiSupervisedTagger(BaseEstimator):
                 labelled=LABELLED,
                 unlabelled=UNLABELLED,
                 seed=seed,
-                lengths=None if self.method == "nce" else pool.lengths.numpy(),
+                lengths=words.lengths[index].numpy(),
+                unlabelled_lengths=None if self.method == "nce" else pool.lengths.numpy(),
             )
             if stages[0].name == PRETRAINING:
                 start = pretrained(setting, batches, report)
