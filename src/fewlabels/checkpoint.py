@@ -46,6 +46,6 @@ class Checkpoint:
             return torch.load(self.path, weights_only=True)
         except Exception as error:
             raise InputError(
-                f"Expected a checkpoint of fewlabels in {self.path}, got a file that cannot be read ({error}); "
-                "delete it to start afresh."
+                f"Expected a checkpoint of fewlabels in {self.path}, got a file that cannot be read: delete it to "
+                "start afresh."
             ) from error
