@@ -284,6 +284,8 @@ def test_evaluate_tells_the_scores_of_spans_where_tags_are_spans(work):
         "": {"spans": 3, "precision": 1 / 2, "recall": 1 / 3, "f1": 2 / 5},
     }
     assert "40.00%" in run("evaluate", "out", "test.conll")
+    run("fit", "small.conll", "--out", "other")
+    assert "spans" not in json.loads(run("evaluate", "other", "test.conll", "--json"))
 
 
 def test_evaluate_matches_labels_by_their_text(work):

@@ -172,7 +172,8 @@ def evaluate(
         [known.get(str(name), name) for row in truth for name in row],
         [plain(name) for row in predicted for name in row],
     )
-    spans = _span_scores(truth, predicted) if fitted.run["kind"] == "sequences" and encode_spans(truth) else {}
+    of_spans = fitted.run["kind"] == "sequences" and encode_spans([*truth, *predicted])
+    spans = _span_scores(truth, predicted) if of_spans else {}
     result |= {"spans": spans} if spans else {}
     if as_json:
         typer.echo(json.dumps(result, ensure_ascii=False))
