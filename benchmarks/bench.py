@@ -22,7 +22,8 @@ from torchcrf import CRF
 from fewlabels.batches import Batches
 from fewlabels.files import write_atomically
 from fewlabels.labels import LinearChain
-from fewlabels.methods import SENTENCES, VECTORS, SentencePlayers, Setting
+from fewlabels.methods import VECTORS, Setting
+from fewlabels.sentence_methods import SENTENCES, TINY, SentencePlayers
 from fewlabels.results import code_version, environment
 from fewlabels.scaling import Scaling
 from fewlabels.sequence.potential import TaggingPotential
@@ -187,7 +188,11 @@ def time_sentences(rounds: int = 6, labels: int = 23) -> list[dict[str, Any]]:
     words = Sentences(map(vocabulary.encode, text))
     labelled, tags = words.at(torch.arange(100)), Tags(Sentences([row % labels for row in ids[:100]]))
     batches = Batches(labelled, tags, words, labelled=16, unlabelled=84, seed=0)
-    players = SentencePlayers(torch.tensor(vocabulary.counts), words.lengths, (), 1.0)
+    counts = torch.tensor(vocabulary.counts)
+    players = SentencePlayers(
+        TINY, "field", "pseudo_likelihood", counts, counts.clamp(min=0.1).log(), words.lengths.bincount(), 100, 100,
+        (), 1.0,
+    )  # fmt: skip
 
     def stages(method: str) -> dict[str, Callable[[], None]]:
         potential = TaggingPotential(vocabulary.spelling(), vocabulary.counts, labels)

@@ -267,7 +267,14 @@ def test_evaluate_counts_errors_by_class(work):
             "NOUN": {"examples": 2, "errors": 1, "error": 0.5},
             "VERB": {"examples": 1, "errors": 0, "error": 0.0},
         },
+        "confusion": {"ADV": {"NOUN": 1}, "NOUN": {"NOUN": 1, "VERB": 1}, "VERB": {"VERB": 1}},
     }
+    shown = run("evaluate", "out", "test.conll")
+    assert "taken for" in shown
+    assert [line.split()[1:6:2] for line in shown.split("\n") if line.count("│") == 4 and "OUN" in line][-2:] == [
+        ["ADV", "NOUN", "1"],
+        ["NOUN", "VERB", "1"],
+    ]
 
 
 def test_evaluate_tells_the_scores_of_spans_where_tags_are_spans(work):

@@ -7,15 +7,19 @@ from torch import nn
 from fewlabels.batches import Batches
 from fewlabels.labels import Categorical
 from fewlabels.objective import Batch, Objective, Sum
+from fewlabels.objectives.bidirectional_lm import BidirectionalLM
+from fewlabels.objectives.conditional_nce import ConditionalNCE
 from fewlabels.objectives.nce import NCE
 from fewlabels.objectives.nrf import InclusiveNRF
 from fewlabels.objectives.persistent_cd import PersistentCD
 from fewlabels.objectives.pseudo_likelihood import PseudoLikelihood
+from fewlabels.objectives.self_training import SelfTraining
 from fewlabels.objectives.supervised import Supervised
 from fewlabels.optimizers import adam
 from fewlabels.sequence.language_model import LanguageModel
 from fewlabels.sequence.potential import TaggingPotential
-from fewlabels.sequence.text import Sentences, Vocabulary
+from fewlabels.sequence.presets import TINY
+from fewlabels.sequence.text import Padded, Sentences, Vocabulary
 from fewlabels.train import train
 
 
@@ -50,40 +54,62 @@ def sentences():
     rows = Sentences([vocabulary.encode(s) for s in text])
     tags = Sentences([[i % 2 for i in range(len(s))] for s in text])
     index = torch.arange(4)
-    potential = TaggingPotential(vocabulary.spelling(), vocabulary.counts, 2, size=5, hidden=4)
+    potential = TaggingPotential(vocabulary.spelling(), vocabulary.counts, 2, TINY._replace(size=5, hidden=4))
     return potential, Batch(rows[index], tags[index].values, rows[index]), vocabulary
 
 
-def nce():
-    potential, batch, vocabulary = sentences()
-    noise_model = LanguageModel(len(vocabulary), 5, embedding=4, hidden=4)
-    return potential, NCE(noise_model, torch.full((6,), 1 / 6)), batch
+def on_sentences(make):
+    """The objective that is made from the words' counts, beside potential and batch."""
+
+    def everything():
+        potential, batch, vocabulary = sentences()
+        return potential, make(torch.tensor(vocabulary.counts)), batch
+
+    return everything
 
 
-def pseudo_likelihood():
-    potential, batch, vocabulary = sentences()
-    return potential, PseudoLikelihood(torch.tensor(vocabulary.counts), draws=10), batch
+def nce(**settings):
+    prior = torch.full((6,), 1 / 6)
+    return on_sentences(lambda counts: NCE(LanguageModel(len(counts), 5, embedding=4, hidden=4), prior, **settings))
+
+
+def bidirectional_lm(draws):
+    return on_sentences(lambda counts: BidirectionalLM(counts, 4, draws=draws))
+
+
+def pseudo_likelihood(**settings):
+    return on_sentences(lambda counts: PseudoLikelihood(counts, draws=10, **settings))
+
+
+def conditional_nce(**settings):
+    return on_sentences(lambda counts: ConditionalNCE(counts, rate=0.5, pairs=20, **settings))
 
 
 def on_vectors(objective):
     return lambda: (Net(), objective(), vectors())
 
 
-WORDS = {"words.word.weight", "words.feature.weight", "words.edge"}
-LSTMS = {
-    f"encoder.{way}.{kind}_{part}_l0"
-    for way in ("forwards", "backwards")
-    for kind in ("weight", "bias")
-    for part in ("ih", "hh")
-}
+WORDS = {"words.word.weight", "words.speller.feature.weight", "words.edge"}
+
+
+def lstm(way):
+    return {f"encoder.{way}.{kind}_{part}_l0" for kind in ("weight", "bias") for part in ("ih", "hh")}
+
+
+LSTMS = lstm("forwards") | lstm("backwards")
 HEAD = {"head.emission.weight", "head.emission.bias", "head.transition", "head.start", "head.stop"}
-SITE = {"site.weight", "site.bias", "site_word"}
+SITE = {"site.context.weight", "site.context.bias", "site.level"}
 NET = {"body.0.weight", "body.0.bias", "head.weight", "head.bias"}
 GENERATOR = {f"generator.net.{i}.{kind}" for i in (0, 2) for kind in ("weight", "bias")}
 NOISE = {
-    "noise_model.embedding.weight", "noise_model.output.weight", "noise_model.output.bias",
-    *(f"noise_model.lstm.{kind}_{part}_l0" for kind in ("weight", "bias") for part in ("ih", "hh")),
+    "noise_model.embedding.weight", "noise_model.output.head.weight", "noise_model.output.head.bias",
+    *(f"noise_model.lstm.{kind}_l0" for kind in ("weight_ih", "weight_hh", "bias_ih")),
 }  # fmt: skip
+
+
+def layer(way):
+    return {f"{way}.weight", f"{way}.bias"}
+
 
 # Which term reaches exactly which parameters: of the potential, and of the objective's own players.
 PLAYERS = [
@@ -95,9 +121,24 @@ PLAYERS = [
     ("nrf (x, h)", on_vectors(lambda: InclusiveNRF(Generator(), revise_latent=True)), "generator", set(), GENERATOR),
     ("persistent cd", on_vectors(lambda: PersistentCD(torch.randn(30, 3))), "likelihood", NET, set()),
     ("persistent cd", on_vectors(lambda: PersistentCD(torch.randn(30, 3))), "control", NET, set()),
-    ("nce", nce, "contrast", WORDS | LSTMS | HEAD | SITE, {"a", "b"}),
-    ("nce", nce, "noise_model", set(), NOISE),
-    ("pseudo-likelihood", pseudo_likelihood, "pseudo_likelihood", WORDS | LSTMS | SITE, set()),
+    ("nce", nce(), "contrast", WORDS | LSTMS | HEAD | SITE, {"a", "b"}),
+    ("nce", nce(), "noise_model", set(), NOISE),
+    ("nce, carrier", nce(carrier=True), "contrast", WORDS | LSTMS | HEAD | SITE, {"a", "b"}),
+    ("pseudo-likelihood", pseudo_likelihood(), "pseudo_likelihood", WORDS | LSTMS | SITE, set()),
+    ("conditional nce", conditional_nce(), "conditional_nce", WORDS | LSTMS | HEAD | SITE, set()),
+    *(
+        (f"bidirectional lm, {draws}", bidirectional_lm(draws), term, WORDS | lstm(way), layer(way))
+        for draws in (None, 10)
+        for term, way in (("next_word", "forwards"), ("previous_word", "backwards"))
+    ),
+    ("self-training", on_vectors(SelfTraining), "self_training", NET, set()),
+    (
+        "self-training of chains",
+        on_sentences(lambda counts: SelfTraining()),
+        "self_training",
+        WORDS | LSTMS | HEAD,
+        set(),
+    ),
 ]
 
 
@@ -265,15 +306,23 @@ def test_control_joint_training_of_positive_weight_differs():
     assert not torch.allclose(supervised, joint)
 
 
-def test_pseudo_likelihood_of_weight_zero_is_supervised_training_to_the_bit():
+@pytest.mark.parametrize(
+    ("make", "equal"),
+    [
+        (pseudo_likelihood(weight=0.0), True),
+        (conditional_nce(weight=0.0), True),
+        (on_sentences(lambda counts: BidirectionalLM(counts, 4, weight=0.0)), True),
+        (on_sentences(lambda counts: SelfTraining(0.0)), True),
+        (nce(weight=0.0), True),
+        (conditional_nce(weight=0.1), False),  # the control
+    ],
+)
+def test_sentences_with_log_p_of_x_of_weight_zero_are_supervised_training_to_the_bit(make, equal):
     ends = []
     for joint in (False, True):
         torch.manual_seed(2)
-        potential, batch, vocabulary = sentences()
-        parts = [Supervised()]
-        if joint:
-            parts.append(PseudoLikelihood(torch.tensor(vocabulary.counts), weight=0.0, draws=10))
-        objective = Sum(*parts)
+        potential, other, batch = make()
+        objective = Sum(Supervised(), other) if joint else Supervised()
         optimizer = torch.optim.SGD(potential.parameters(), lr=0.1)
         for step in range(10):
             torch.manual_seed(step)
@@ -281,7 +330,35 @@ def test_pseudo_likelihood_of_weight_zero_is_supervised_training_to_the_bit():
             sum(objective(potential, batch).loss.values()).backward()
             optimizer.step()
         ends.append(torch.cat([p.detach().flatten() for p in potential.parameters()]))
-    assert torch.equal(*ends)
+    assert torch.equal(*ends) == equal
+
+
+def test_words_without_a_vector_of_their_own_are_no_targets_of_the_pseudo_likelihood():
+    """Word 3 has spelling only, word 0 is the unknown one: the mean is over the others, by hand with one draw."""
+
+    class Sites(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.level = nn.Parameter(torch.tensor([0.3, -1.0, 2.0, 0.7, 0.1]))
+
+        def site_scores(self, x, words):
+            self.words = words
+            places = x.values[x.inside()]
+            return self.level[: len(places)], self.level[: len(places)].unsqueeze(1) + words
+
+    potential, objective = Sites(), PseudoLikelihood(torch.tensor([7, 4, 2]), weight=0.5, draws=1)
+    x = Padded(torch.tensor([[1, 3, 0], [2, 0, 0]]), torch.tensor([3, 1]))
+    loss = objective(potential, Batch(None, torch.zeros(0), x)).loss["pseudo_likelihood"]
+    log_noise = torch.tensor([0.0, 4**0.75, 2**0.75]).log() - torch.tensor(4**0.75 + 2**0.75).log()
+    drawn = int(potential.words)
+    assert drawn in (1, 2)
+    gaps = [drawn - log_noise[drawn] + log_noise[word] for word in (1, 2)]  # r(w_m) - r(x_i)
+    torch.testing.assert_close(loss, 0.5 * torch.stack([gap.exp().log1p() for gap in gaps]).mean())
+    nothing = Padded(torch.tensor([[3, 0]]), torch.tensor([2]))
+    loss = objective(potential, Batch(None, torch.zeros(0), nothing)).loss["pseudo_likelihood"]
+    loss.backward()
+    assert loss.item() == 0
+    assert not potential.level.grad.any()
 
 
 def test_supervised_noise_falls_on_the_inputs():

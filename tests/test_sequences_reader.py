@@ -2,8 +2,16 @@
 
 import pytest
 
-from fewlabels.data.sequences import read_sentences, read_text, read_tokens, to_conll
+from fewlabels.data.sequences import (
+    normalise_digits,
+    read_columns,
+    read_sentences,
+    read_text,
+    read_tokens,
+    to_conll,
+)
 from fewlabels.errors import InputError
+from fewlabels.sequence.spans import Span, bioes, iob2, read_spans
 
 CONLLU = """\
 # sent_id = 1
@@ -18,6 +26,30 @@ CONLLU = """\
 # text = # 1
 1\t#\t#\tSYM\t_\t_\t0\troot\t_\t_
 """
+
+
+CONLL2003 = """\
+-DOCSTART- -X- -X- O
+
+EU NNP B-NP I-ORG
+rejects VBZ B-VP O
+German JJ B-NP I-MISC
+lamb NN I-NP O
+
+-DOCSTART- -X- O O
+
+West NNP B-NP I-LOC
+Bank NNP I-NP I-LOC
+Gaza NNP I-NP B-LOC
+Palestinian JJ I-NP I-MISC
+Yasser NNP I-NP I-PER
+Arafat NNP I-NP I-PER
+1996 CD I-NP I-MISC
+( ( O O
+UK NNP B-NP I-LOC
+) ) O O
+"""
+"""In the format of CoNLL-2003, IOB1: West Bank and Gaza touch and are of one type; after Gaza, types change."""
 
 
 @pytest.fixture
@@ -71,6 +103,48 @@ def test_conllu(file):
     assert read_sentences(path) == ([["vamos", "nos", "mar azul"], ["#"]], [["VERB", "PRON", "NOUN"], ["SYM"]])
     assert read_sentences(path, tag_column=7)[1] == [["root", "obj", "obl"], ["root"]]
     assert read_tokens(path) == [["vamos", "nos", "mar azul"], ["#"]]
+
+
+def test_spans_of_conll_2003_by_hand(file):
+    tokens, tags = read_sentences(file(CONLL2003, "eng.train"))
+    assert [len(sentence) for sentence in tokens] == [4, 10]
+    spans = [read_spans(sentence) for sentence in tags]
+    assert spans[0] == [Span("ORG", 0, 1), Span("MISC", 2, 3)]
+    assert spans[1] == [
+        Span("LOC", 0, 2),
+        Span("LOC", 2, 3),
+        Span("MISC", 3, 4),
+        Span("PER", 4, 6),
+        Span("MISC", 6, 7),
+        Span("LOC", 8, 9),
+    ]
+    assert iob2(spans[1], 10) == "B-LOC I-LOC B-LOC B-MISC B-PER I-PER B-MISC O B-LOC O".split()
+    assert bioes(spans[1], 10) == "B-LOC E-LOC S-LOC S-MISC B-PER E-PER S-MISC O S-LOC O".split()
+
+
+def test_the_paper_s_reading_of_iob1_loses_spans(file):
+    """A control: a reader that ends spans only at B-, S- and O merges neighbours of different types."""
+    tags = read_sentences(file(CONLL2003, "eng.train"))[1][1]
+    begins = [tag != "O" and (tag[0] == "B" or i == 0 or tags[i - 1] == "O") for i, tag in enumerate(tags)]
+    assert sum(begins) == 3 < len(read_spans(tags))
+
+
+def test_several_columns(file):
+    path = file(CONLL2003, "eng.train")
+    first = read_columns(path, [0, 1])[0]
+    assert first == [("EU", "NNP"), ("rejects", "VBZ"), ("German", "JJ"), ("lamb", "NN")]
+    assert read_columns(path, [-1])[0] == [("I-ORG",), ("O",), ("I-MISC",), ("O",)]
+    assert read_columns(file(CONLLU, "a.conllu"), [1, 3])[1] == [("#", "SYM")]
+    with pytest.raises(InputError, match="expected a column between -4 and 3, came 4"):
+        read_columns(path, [0, 4])
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [("1234567890", "0000000000"), ("3\\/4-year", "0\\/0-year"), ("B-52s", "B-00s"), ("٣²½", "٣²½"), ("", "")],
+)
+def test_only_ascii_digits_are_normalised(word, expected):
+    assert normalise_digits(word) == expected == normalise_digits(expected)
 
 
 def test_tokens_alone(file):

@@ -9,10 +9,12 @@ from sklearn.base import clone
 
 import fewlabels
 from fewlabels import InputError, SemiSupervisedTagger
+from fewlabels.data.pool import Pool, write_pool
 from fewlabels.labels import LinearChain
-from fewlabels.methods import SENTENCES
+from fewlabels.sentence_methods import ESTIMATORS, SENTENCES, STARTS
+from fewlabels.sequence.text import UNKNOWN
 
-QUICK = {"effort": 0.1, "random_state": 0}
+QUICK = {"preset": "tiny", "effort": 0.1, "random_state": 0}
 NOUNS, VERBS = ["cat", "dog", "bird", "fish", "mouse"], ["sleeps", "barks", "sings", "swims", "hides"]
 
 
@@ -41,6 +43,112 @@ def test_every_method_learns_sentences(method):
         assert len(best) == len(sentence)
         assert all(isinstance(tag, str) for tag in best)
     assert tagger.score_samples(sentences).shape == (60,)
+
+
+@pytest.mark.parametrize("pretraining", STARTS)
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_every_start_goes_with_every_estimator(pretraining, estimator):
+    sentences, tags = text()
+    tagger = SemiSupervisedTagger(
+        "joint_self_training", pretraining=pretraining, estimator=estimator, weight=1.0, **QUICK
+    )
+    tagger.fit(sentences, tags)
+    stages = list(dict.fromkeys(record.stage for record in tagger.history_))
+    assert stages == ["pre-train"] * (pretraining != "none") + ["joint", "joint, self-training"]
+    term = {"pseudo_likelihood": "pseudo_likelihood", "conditional_nce": "conditional_nce", "nce": "contrast"}[
+        estimator
+    ]
+    assert term in tagger.history_[-1].values
+    first = tagger.history_[0].values
+    assert ("next_word" in first) == (pretraining == "bilm")
+    assert (tagger.pretraining_seconds_ > 0) == (pretraining != "none")
+    assert tagger.score(sentences[:12], tags[:12]) > 0.6
+
+
+def test_the_paper_preset_trains():
+    sentences, tags = text(count=20, labelled=8)
+    tagger = SemiSupervisedTagger(preset="paper", estimator="nce", weight=1.0, effort=1e-4, random_state=0)
+    tagger.fit(sentences, tags)
+    assert tagger._potential.encoder.forwards.projection.shape == (512, 512)
+    assert len(tagger.predict(sentences[:1])[0]) == len(sentences[0])
+    assert tagger.history_[-1].values["data_recognised"] >= 0
+
+
+def write_text_pool(folder, digits=False):
+    write_pool(text(count=200, seed=1)[0], folder, digits=digits)
+    return Pool(folder)
+
+
+def test_a_pool_teaches_and_its_words_are_known(tmp_path):
+    sentences, tags = text(count=12)
+    pool = write_text_pool(tmp_path / "pool")
+    tagger = SemiSupervisedTagger("pretrain", **QUICK).fit(sentences, tags, pool=pool)
+    assert set(pool.words) - {UNKNOWN} <= set(tagger.vocabulary_.words)
+    without = SemiSupervisedTagger("pretrain", **QUICK).fit(sentences, tags)
+    a, b = (np.concatenate(model.predict_proba(sentences)) for model in (tagger, without))
+    assert not np.allclose(a, b)
+    both = SemiSupervisedTagger("pretrain", **QUICK).fit(
+        [*sentences, ["the", "yak"]], [*tags, None], pool=pool.prefix(50)
+    )
+    assert int(both._lengths.sum()) == 51
+
+
+def test_a_start_is_made_once_and_shared(tmp_path):
+    sentences, tags = text()
+    file = tmp_path / "start.safetensors"
+    first = SemiSupervisedTagger("pretrain", start=file, **QUICK).fit(sentences, tags)
+    written = file.read_bytes()
+    again = SemiSupervisedTagger("pretrain", start=file, **QUICK).fit(sentences, tags)
+    alone = SemiSupervisedTagger("pretrain", **QUICK).fit(sentences, tags)
+    for model in (again, alone):
+        for a, b in zip(model.predict_proba(sentences), first.predict_proba(sentences), strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert again.pretraining_seconds_ == first.pretraining_seconds_
+    assert len(again.history_) == len(first.history_)
+    SemiSupervisedTagger("joint", weight=1.0, start=file, **QUICK).fit(sentences, tags)
+    assert file.read_bytes() == written
+    with pytest.raises(InputError, match=r"another start"):
+        SemiSupervisedTagger("pretrain", start=file, preset="tiny", effort=0.1, random_state=1).fit(sentences, tags)
+
+
+def test_further_features_of_tokens_decide_where_words_do_not(tmp_path):
+    rng = np.random.default_rng(0)
+    kinds = rng.integers(0, 2, (40, 4))
+    sentences = [[("w", "NV"[k]) for k in row] for row in kinds]
+    tags = [["NV"[k].lower() for k in row] for row in kinds]
+    tagger = SemiSupervisedTagger("pretrain", preset="tiny", random_state=0).fit(
+        [*sentences, ["w", "w"]], [*tags, None]
+    )
+    assert tagger.score(sentences, tags) == 1.0
+    blind = [["w"] * 4] * 40
+    assert tagger.score(blind, tags) < 0.8  # the control
+    tagger.save(tmp_path / "model.safetensors")
+    assert fewlabels.load(tmp_path / "model.safetensors").predict(sentences) == tagger.predict(sentences)
+    with pytest.raises(InputError, match=r"2 further features .* sentence 0"):
+        tagger.fit([[("w", "N"), ("w", "V")], [("w", "N", "x"), ("w", "N")]], [["n", "v"], ["n", "n"]])
+
+
+def test_spans_are_predicted_well_formed_where_the_labels_are():
+    sentences, _ = text(count=40)
+    tags = [["B-NP", "I-NP", "O", "O"][: len(s)] for s in sentences]
+    tagger = SemiSupervisedTagger("supervised", preset="tiny", effort=0.02, random_state=0).fit(sentences, tags)
+    assert tagger.classes_.tolist() == ["B-NP", "I-NP", "O"]
+    assert max(row[0, 1] for row in tagger.predict_proba(sentences)) < 1e-6
+    tags[0] = ["I-NP", "I-NP", "O", "O"][: len(sentences[0])]
+    free = SemiSupervisedTagger("supervised", preset="tiny", effort=0.02, random_state=0).fit(sentences, tags)
+    assert max(row[0, 1] for row in free.predict_proba(sentences)) > 1e-3  # the control
+
+
+def test_word_vectors_are_where_words_start(tmp_path):
+    sentences, tags = text()
+    file = tmp_path / "vectors.txt"
+    file.write_text("cat " + " ".join(["0.5"] * 100) + "\n")
+    tagger = SemiSupervisedTagger("supervised", vectors=file, preset="tiny", effort=1e-3, random_state=0)
+    tagger.fit(sentences, tags)
+    vector = tagger._potential.words.word.weight[tagger.vocabulary_.words.index("cat")]
+    torch.testing.assert_close(vector, torch.full((100,), 0.5), atol=0.02, rtol=0)
+    with pytest.raises(InputError, match="200 numbers"):
+        SemiSupervisedTagger("supervised", vectors=file, effort=1e-3).fit(sentences, tags)
 
 
 def test_the_untouched_default_chooses_and_says_what_and_why():
@@ -105,7 +213,7 @@ def test_a_saved_tagger_is_the_same_tagger(tmp_path, method):
 
 def test_samples_read_like_the_text():
     sentences, tags = text(count=200)
-    tagger = SemiSupervisedTagger("pretrain", effort=0.5, random_state=0).fit(sentences, tags)
+    tagger = SemiSupervisedTagger("pretrain", preset="tiny", effort=0.5, random_state=0).fit(sentences, tags)
     drawn = tagger.sample(40, random_state=0)
     seen = {pair for sentence in sentences for pair in zip(sentence, sentence[1:], strict=False)}
 
@@ -120,7 +228,7 @@ def test_samples_read_like_the_text():
 
 def test_likelier_sentences_score_higher():
     sentences, tags = text(count=200)
-    tagger = SemiSupervisedTagger("pretrain", effort=0.5, random_state=0).fit(sentences, tags)
+    tagger = SemiSupervisedTagger("pretrain", preset="tiny", effort=0.5, random_state=0).fit(sentences, tags)
     right, wrong = tagger.score_samples([["the", "cat", "sleeps"], ["sleeps", "the", "cat"]])
     assert right > wrong
 
@@ -166,7 +274,9 @@ class Plain(torch.nn.Module):
 
 def test_a_potential_of_ones_own(tmp_path):
     sentences, tags = text()
-    tagger = SemiSupervisedTagger("supervised", potential=Plain(), effort=2.0, random_state=0).fit(sentences, tags)
+    tagger = SemiSupervisedTagger("supervised", potential=Plain(), preset="tiny", effort=2.0, random_state=0).fit(
+        sentences, tags
+    )
     assert tagger.score(sentences[:12], tags[:12]) > 0.9
     tagger.save(tmp_path / "model.safetensors")
     again = fewlabels.load(tmp_path / "model.safetensors", potential=Plain())

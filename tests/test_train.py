@@ -256,30 +256,49 @@ def test_a_batch_needs_no_history():
     assert Shuffled(17, 5, seed=(1, 3))[0].tolist() != order[0]
 
 
-def test_batches_of_one_length_hardly_pad_cost_about_the_same_and_lose_nothing():
-    lengths = np.random.default_rng(0).integers(1, 60, 1000)
-    stream = OfLikeLength(lengths, cut_by_tokens(lengths, 10), (0,))
-    batches = [stream[t] for t in range(300)]
-    sizes = [len(b) * lengths[b.numpy()].max() for b in batches]
-    assert max(sizes) <= 10 * lengths.mean()
-    assert np.median(sizes) > 9 * lengths.mean()
-    assert sum(sizes) / sum(lengths[b.numpy()].sum() for b in batches) < 1.05
-    per_pass = len(stream._pass(0))
-    assert sorted(torch.cat(batches[:per_pass]).tolist()) == list(range(1000))
-    assert sorted(torch.cat(batches[per_pass : 2 * per_pass]).tolist()) == list(range(1000))
+@pytest.mark.parametrize(("n", "size"), [(1000, 10), (5000, 10), (3000, 1), (151, 1)])
+def test_batches_of_one_length_hardly_pad_cost_about_the_same_and_lose_nothing(n, size):
+    lengths = np.random.default_rng(0).integers(1, 60, n)
+    stream = OfLikeLength(lengths, size, cut_by_tokens, (0,))
+    batches = [stream[t] for t in range(2 * len(stream))]
+    for part in (batches[: len(stream)], batches[len(stream) :]):
+        assert sorted(torch.cat(part).tolist()) == list(range(n))
+    assert batches[0].tolist() != batches[len(stream)].tolist()
+    if size > 1:
+        tokens = np.array([lengths[b.numpy()].sum() for b in batches])
+        padded = np.array([len(b) * lengths[b.numpy()].max() for b in batches])
+        assert padded.sum() / tokens.sum() < 1.05
+        assert np.abs(tokens / (size * lengths.mean()) - 1).max() < 0.4
 
 
-@pytest.mark.parametrize(("n", "size"), [(100, 16), (5, 16), (16, 16), (17, 16), (1, 1)])
+def test_one_huge_sentence_leaves_no_batch_empty():
+    lengths = np.array([1] * 9 + [1000])
+    assert [len(part) for part in np.split(np.sort(lengths), cut_by_tokens(np.sort(lengths), 5))] == [6, 1, 1, 1, 1]
+
+
+def test_neighbours_stay_together_only_where_there_are_too_many_to_deal_out_singly(monkeypatch):
+    lengths = np.full(1000, 7)
+    assert OfLikeLength(lengths, 10, cut_by_number, (0,)).run == 1
+    monkeypatch.setattr("fewlabels.batches.RUNS", 300)
+    stream = OfLikeLength(lengths, 1, cut_by_number, (0,))
+    assert stream.run == 4
+    assert sorted(torch.cat([stream[t] for t in range(len(stream))]).tolist()) == list(range(1000))
+    for epoch in range(2):
+        for window in range(stream.windows):
+            runs = np.unique(np.concatenate(stream._window(epoch, window)) // 4)
+            assert len(runs) == len(np.concatenate(stream._window(epoch, window))) / 4
+
+
+@pytest.mark.parametrize(("n", "size"), [(100, 16), (5, 16), (16, 16), (17, 16), (1, 1), (7436, 16)])
 def test_batches_of_like_length_and_equal_number_lose_nothing_and_weigh_every_sentence_alike(n, size):
     lengths = np.random.default_rng(0).integers(1, 60, n)
-    stream = OfLikeLength(lengths, cut_by_number(n, size), (0,))
-    per_pass = -(-n // size)
-    batches = [stream[t] for t in range(per_pass)]
+    stream = OfLikeLength(lengths, size, cut_by_number, (0,))
+    batches = [stream[t] for t in range(len(stream))]
     assert sorted(torch.cat(batches).tolist()) == list(range(n))
     numbers = [len(batch) for batch in batches]
     assert max(numbers) <= size
     assert max(numbers) - min(numbers) <= 1
-    if n == 100:
+    if n >= 100:
         assert sum(len(b) * lengths[b.numpy()].max() for b in batches) < 1.2 * lengths.sum()
 
 

@@ -4,7 +4,7 @@ Nothing of a stream's past has to be kept for training to resume exactly, and th
 the unlabelled half does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -14,7 +14,10 @@ from torch import Tensor
 
 from fewlabels.objective import Batch
 
-__all__ = ["Batches", "Indexable", "OfLikeLength", "Shuffled", "cut_by_number", "cut_by_tokens"]
+__all__ = ["Batches", "Cut", "Indexable", "OfLikeLength", "Shuffled", "cut_by_number", "cut_by_tokens"]
+
+WINDOW, RUNS = 100, 100_000
+"""Batches that are sorted by length together; runs of neighbours that are dealt out at the most."""
 
 
 class Indexable(Protocol):
@@ -64,65 +67,89 @@ class Shuffled:
 class OfLikeLength:
     """Endless passes over sentences in batches of about one length, so that next to nothing is spent on padding.
 
-    A pass is sorted by length, ties in a new order, and cut at the same places each time; its batches come in a new
-    order.
+    A pass deals the sentences into windows of about 100 batches at random; each window is sorted by length, ties in a
+    new order, and cut into batches, which come in a new order.  However many sentences there are, no more than a
+    window's lengths are looked at, and at most 100,000 numbers drawn, at a time: sentences are dealt in runs of
+    neighbours, of one sentence where there are at most 100,000.
 
     Parameters
     ----------
     lengths
-        Of the sentences, (n,).
-    cuts
-        Positions among the sentences sorted by length where a batch ends: `cut_by_tokens` or `cut_by_number`.
+        Of the sentences, (n,); may be memory-mapped.
+    size
+        Sentences a batch, on average.
+    cut
+        Where to cut a window: `cut_by_tokens` or `cut_by_number`.
     seed
         Any sequence of integers that tells this stream from others.
 
     Examples
     --------
-    >>> lengths = np.array([1, 6, 1, 1, 1, 2])
-    >>> stream = OfLikeLength(lengths, cut_by_tokens(lengths, 3), seed=(0,))
+    >>> stream = OfLikeLength(np.array([1, 6, 1, 2, 1, 1]), 2, cut_by_tokens, seed=(0,))
     >>> sorted(sorted(stream[t].tolist()) for t in range(3))
-    [[0, 2, 3, 4], [1], [5]]
+    [[0, 2, 4, 5], [1], [3]]
     """
 
-    def __init__(self, lengths: np.ndarray, cuts: Sequence[int], seed: Sequence[int]) -> None:
-        self.lengths, self.cuts, self.seed = lengths, cuts, tuple(seed)
-        self._pass = lru_cache(maxsize=2)(self._order)
+    def __init__(self, lengths: np.ndarray, size: int, cut: "Cut", seed: Sequence[int]) -> None:
+        n = len(lengths)
+        self.lengths, self.cut, self.seed = lengths, cut, tuple(seed)
+        self.windows = -(-n // (WINDOW * size))
+        self.batches = min(-(-n // (self.windows * size)), n // self.windows)  # of each window
+        self.run = -(-n // RUNS)  # neighbours that stay together
+        self._dealt = lru_cache(maxsize=2)(self._deal)
+        self._window = lru_cache(maxsize=2)(self._order)
+
+    def __len__(self) -> int:
+        """Batches of a pass."""
+        return self.windows * self.batches
 
     def __getitem__(self, t: int) -> Tensor:
-        epoch, position = divmod(t, len(self.cuts) + 1)
-        return torch.from_numpy(self._pass(epoch)[position])
+        window, position = divmod(t, self.batches)
+        return torch.from_numpy(self._window(*divmod(window, self.windows))[position])
 
-    def _order(self, epoch: int) -> list[np.ndarray]:
-        rng = np.random.default_rng([*self.seed, epoch])
-        order = rng.permutation(len(self.lengths))
-        batches = np.split(order[np.argsort(self.lengths[order], kind="stable")], self.cuts)
+    def _deal(self, epoch: int) -> list[np.ndarray]:
+        """Which runs each window of a pass gets."""
+        runs = np.random.default_rng([*self.seed, epoch]).permutation(-(-len(self.lengths) // self.run))
+        return np.array_split(runs, self.windows)
+
+    def _order(self, epoch: int, window: int) -> list[np.ndarray]:
+        rng = np.random.default_rng([*self.seed, epoch, window])
+        rows = (np.sort(self._dealt(epoch)[window])[:, None] * self.run + np.arange(self.run)).ravel()
+        rows = rng.permutation(rows[rows < len(self.lengths)])
+        lengths = np.asarray(self.lengths[rows])
+        order = np.argsort(lengths, kind="stable")
+        batches = np.split(rows[order], self.cut(lengths[order], self.batches))
         return [batches[i] for i in rng.permutation(len(batches))]
 
 
-def cut_by_tokens(lengths: np.ndarray, size: int) -> list[int]:
-    """Cuts into batches of about as many tokens as ``size`` sentences of mean length have, padding included.
-
-    Every token weighs about the same in a mean over tokens, and steps cost about the same: with a fixed number of
-    sentences, a batch of the longest costs ten times the average.
-    """
-    cuts, start, budget = [], 0, size * lengths.mean()
-    for position, length in enumerate(np.sort(lengths)):
-        if position > start and (position + 1 - start) * length > budget:
-            cuts.append(position)
-            start = position
-    return cuts
+Cut = Callable[[np.ndarray, int], np.ndarray]
+"""(lengths in rising order, number of parts) -> the positions at which a next part begins; no part is empty."""
 
 
-def cut_by_number(n: int, size: int) -> list[int]:
-    """Cuts into batches of equal number, or one less, at most ``size``: sentences weigh alike in a mean over sentences.
+def cut_by_tokens(lengths: np.ndarray, count: int) -> np.ndarray:
+    """Parts of about as many tokens each, so that tokens weigh alike in a mean over tokens, and steps cost alike.
 
     Examples
     --------
-    >>> cut_by_number(7, 3)
-    [2, 4]
+    >>> cut_by_tokens(np.array([1, 1, 1, 1, 2, 6]), 3)
+    array([4, 5])
     """
-    count = -(-n // size)
-    return [n * i // count for i in range(1, count)]
+    ends = lengths.cumsum()
+    step, n = np.arange(1, count), len(lengths)
+    cuts = np.searchsorted(ends, ends[-1] * step / count, side="left") + 1
+    cuts = np.maximum.accumulate(cuts - step) + step  # each part has a sentence, whatever the others hold
+    return np.minimum(cuts, n - count + step)
+
+
+def cut_by_number(lengths: np.ndarray, count: int) -> np.ndarray:
+    """Parts of equal number, or one less: sentences weigh alike in a mean over sentences.
+
+    Examples
+    --------
+    >>> cut_by_number(np.ones(7), 3)
+    array([2, 4])
+    """
+    return len(lengths) * np.arange(1, count) // count
 
 
 class Batches:
@@ -162,12 +189,12 @@ class Batches:
         self._labelled = (
             Shuffled(len(x), min(labelled, len(x)), (seed, 0))
             if lengths is None
-            else OfLikeLength(lengths, cut_by_number(len(x), labelled), (seed, 0))
+            else OfLikeLength(lengths, labelled, cut_by_number, (seed, 0))
         )
         self._unlabelled = (
             Shuffled(len(x_unlabelled), min(unlabelled, len(x_unlabelled)), (seed, 1))
             if unlabelled_lengths is None
-            else OfLikeLength(unlabelled_lengths, cut_by_tokens(unlabelled_lengths, unlabelled), (seed, 1))
+            else OfLikeLength(unlabelled_lengths, unlabelled, cut_by_tokens, (seed, 1))
         )
 
     def __getitem__(self, step: int) -> Batch:

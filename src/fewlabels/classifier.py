@@ -158,7 +158,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         DivergenceError
             Where training with fixed ``weight`` and ``step_size`` diverges for good.
         """
-        check_parameters(self, VECTORS)
+        check_parameters(self, {"method": VECTORS})
         x = self._validated(X, reset=True)
         self.classes_, codes = check_labels(y, len(x))
         self._scaling = Scaling.of(x)

@@ -1,4 +1,4 @@
-"""The command line: fit, predict, evaluate, score and sample on files, and the demonstration.
+"""The command line: fit, predict, evaluate, score and sample on files, the demonstration and the experiments.
 
 Everything heavy is imported inside the commands, so that `--help` answers at once.
 """
@@ -9,6 +9,7 @@ import importlib.metadata
 import json
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
@@ -26,6 +27,8 @@ __all__ = ["app", "main"]
 
 _P = ParamSpec("_P")
 _MODEL, _SUMMARY, _CHECKPOINT = "model.safetensors", "summary.json", "checkpoint"
+_CONFUSIONS = 10
+"""How many kinds of mistakes `evaluate` shows; all are in its JSON."""
 
 app = typer.Typer(
     help="Better models from few labels and many unlabelled examples.",
@@ -43,6 +46,19 @@ class Method(str, Enum):
     supervised = "supervised"
     persistent_cd = "persistent_cd"
     nce = "nce"
+
+
+class Experiment(str, Enum):
+    """What `reproduce` offers."""
+
+    table3 = "table3"
+
+
+class Scale(str, Enum):
+    """The sizes of an experiment."""
+
+    bench = "bench"
+    paper = "paper"
 
 
 ModelArgument = Annotated[
@@ -89,7 +105,64 @@ def demo(
     """Compare supervised, pre-trained and joint models on handwritten digits and Cantonese speech."""
     from fewlabels.demo import run_demo
 
-    run_demo(out, seeds)
+    _run_or_keep(functools.partial(run_demo, out, seeds))
+
+
+@app.command()
+@_exit_codes
+def reproduce(
+    experiment: Annotated[Experiment, typer.Argument(metavar="EXPERIMENT", help="table3: Tables 3 and 4, sentences.")],
+    scale: Annotated[Scale, typer.Option(help="For 2 cores, or the paper's own data and network.")] = Scale.bench,
+    data: Annotated[
+        Path | None, typer.Option(envvar="FEWLABELS_DATA", help="Folder of labelled corpora, such as conll2000/.")
+    ] = None,
+    pool: Annotated[Path | None, typer.Option(help="Unlabelled text; default: wiki/ or one-billion-words/.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds of training.")] = 3,
+    tasks: Annotated[
+        str | None, typer.Option(help="Some of pos,chunk,ner; chunk+features: with parts of speech.")
+    ] = None,
+    proportions: Annotated[str, typer.Option(help="Shares of the labels.")] = "0.02,0.1,1",
+    ratios: Annotated[str, typer.Option(help="Unlabelled sentences for each labelled one.")] = "50,250,500",
+    methods: Annotated[
+        str, typer.Option(help="Also bilm, self_training and joint_self_training.")
+    ] = "supervised,crfsuite,pretrain,joint",
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one for each core.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of results; the same command goes on in it.")] = Path("results"),
+) -> None:
+    """Run one of the paper's experiments, each result stored as soon as it is there, and write its tables."""
+    if data is None:
+        raise InputError("--data: expected the folder of the corpora, came none: give it, or set FEWLABELS_DATA")
+    from fewlabels.experiments.table3 import Settings, run_table3
+
+    settings = Settings(
+        seeds,
+        _numbers("--proportions", proportions),
+        [int(number) for number in _numbers("--ratios", ratios)],
+        _names(methods),
+    )
+    names = None if tasks is None else _names(tasks)
+    _run_or_keep(
+        functools.partial(run_table3, scale.value, data, settings, pool=pool, tasks=names, workers=workers, out=out)
+    )
+
+
+def _run_or_keep(experiment: Callable[[], None]) -> None:
+    """Run many jobs; upon Ctrl-C, say what was kept."""
+    try:
+        experiment()
+    except KeyboardInterrupt:
+        _stop("interrupted: what had finished is stored; the same command goes on from it", 130)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _numbers(option: str, text: str) -> list[float]:
+    try:
+        return [float(name) for name in _names(text)]
+    except ValueError as error:
+        raise InputError(f"{option}: expected numbers with commas between them, came {text!r}") from error
 
 
 @app.command()
@@ -183,6 +256,9 @@ def evaluate(
         for name, one in result["classes"].items()
     ]
     _show(["class", "examples", "errors", "error"], rows)
+    confused = _most_confused(result["confusion"])
+    if confused:
+        _show(["class", "taken for", "examples"], confused)
     if spans:
         columns = ("spans", "precision", "recall", "f1")
         _show(
@@ -317,14 +393,24 @@ def _digest(data: Data) -> str:
 
 
 def _errors(truth: list[Any], predicted: list[Any]) -> dict[str, Any]:
-    """Count errors, in all and by true class."""
+    """Count errors, in all and by true class, and what was taken for what."""
     wrong = [one != other for one, other in zip(truth, predicted, strict=True)]
     classes = {}
     for name in sorted(set(truth), key=str):
         own = [error for error, label in zip(wrong, truth, strict=True) if label == name]
         classes[str(name)] = {"examples": len(own), "errors": sum(own), "error": sum(own) / len(own)}
     error = sum(wrong) / len(wrong)
-    return {"error": error, "accuracy": 1 - error, "examples": len(wrong), "classes": classes}
+    counts = Counter(zip(map(str, truth), map(str, predicted), strict=True))
+    confusion = {name: {other: n for (one, other), n in sorted(counts.items()) if one == name} for name in classes}
+    return {
+        "error": error, "accuracy": 1 - error, "examples": len(wrong), "classes": classes, "confusion": confusion,
+    }  # fmt: skip
+
+
+def _most_confused(confusion: dict[str, dict[str, int]]) -> list[list[str]]:
+    """The most frequent mistakes: the true class, what it was taken for, and how often."""
+    mistakes = [(n, one, other) for one, row in confusion.items() for other, n in row.items() if one != other]
+    return [[one, other, str(n)] for n, one, other in sorted(mistakes, key=lambda m: (-m[0], m[1:]))[:_CONFUSIONS]]
 
 
 def _span_scores(truth: list[list[str]], predicted: list[list[str]]) -> dict[str, dict[str, float]]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -34,8 +34,8 @@ __all__ = [
     "settings_of",
 ]
 
-NOT_SAVED = ("potential", "generator", "random_state", "checkpoint", "verbose")
-LEARNS_WITH_WEIGHT = ("joint", "persistent_cd", "nce")
+NOT_SAVED = ("potential", "generator", "vectors", "start", "random_state", "checkpoint", "verbose")
+LEARNS_WITH_WEIGHT = ("joint", "persistent_cd", "self_training", "joint_self_training")
 RESOLUTION = 10_000
 WEIGHTS_OF = "potential."
 """Prefix of the potential's weights among a model file's tensors."""
@@ -64,11 +64,12 @@ class Outcome(NamedTuple, Generic[Fitted]):
     model: Fitted
 
 
-def check_parameters(estimator: BaseEstimator, methods: Iterable[str]) -> None:
-    """Refuse parameters that mean nothing, naming what was expected."""
+def check_parameters(estimator: BaseEstimator, named: Mapping[str, Iterable[str]]) -> None:
+    """Refuse parameters that mean nothing, naming what was expected; ``named`` are those that are one of some names."""
     given = estimator.get_params(deep=False)
-    if given["method"] not in methods:
-        raise InputError(f"Expected method to be one of {', '.join(methods)}, got {given['method']!r}.")
+    for parameter, names in named.items():
+        if given[parameter] not in names:
+            raise InputError(f"Expected {parameter} to be one of {', '.join(names)}, got {given[parameter]!r}.")
     for name in ("weight", "step_size", "effort"):
         value = given.get(name, 1.0)
         open_to_choice = name != "effort" and value == "auto"

@@ -1,8 +1,8 @@
-"""The methods by name: each is a list of stages through which one potential passes.
+"""The methods for vectors and images by name: each is a list of stages through which one potential passes.
 
 A method that learns log p(x) takes a `Setting`, which scales the two numbers that decide over gain or harm; everything
-else of a recipe stands here, where it is used.  Two literal dicts are the whole registry, one for vectors and images,
-one for sentences.
+else of a recipe stands here, where it is used.  A literal dict is the whole registry; that of sentences is in
+`fewlabels.sentence_methods`.
 """
 
 from collections.abc import Callable
@@ -11,16 +11,13 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from fewlabels.objective import Objective, Sum
-from fewlabels.objectives.nce import NCE
 from fewlabels.objectives.nrf import InclusiveNRF
 from fewlabels.objectives.persistent_cd import PersistentCD
-from fewlabels.objectives.pseudo_likelihood import PseudoLikelihood
 from fewlabels.objectives.supervised import Supervised
-from fewlabels.optimizers import adam, constant, cosine, drop, hold, rmsprop, warm
-from fewlabels.sequence.language_model import LanguageModel
+from fewlabels.optimizers import adam, cosine, drop, rmsprop
 from fewlabels.train import Stage
 
-__all__ = ["PRETRAINING", "SENTENCES", "SUPERVISED", "VECTORS", "SentencePlayers", "Setting", "VectorPlayers"]
+__all__ = ["PRETRAINING", "SUPERVISED", "VECTORS", "Setting", "VectorPlayers"]
 
 
 class Setting(NamedTuple):
@@ -109,90 +106,9 @@ def persistent_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
     return [Stage("joint", Sum(Supervised(), field), players.steps(1500), adam(1e-3), cosine)]
 
 
-class SentencePlayers(NamedTuple):
-    """What the methods for sentences need beside the potential.
-
-    Attributes
-    ----------
-    counts
-        How often each word was seen, (V,).
-    lengths
-        Numbers of words of the unlabelled sentences, (N,).
-    heads
-        Names of the potential's submodules that start afresh after pre-training.
-    effort
-        Factor on the number of steps.
-    """
-
-    counts: Tensor
-    lengths: Tensor
-    heads: tuple[str, ...]
-    effort: float
-
-    def steps(self, count: int) -> int:
-        """The number of steps of a stage."""
-        return max(1, round(count * self.effort))
-
-    def noise_contrast(self, weight: float) -> NCE:
-        """Dynamic noise-contrastive estimation with a fresh noise model."""
-        prior = self.lengths.bincount().float() + 1e-5
-        prior[0] = 0.0
-        noise_model = LanguageModel(len(self.counts), len(prior) - 1)
-        return NCE(noise_model, prior / prior.sum(), weight=weight)
-
-
-def supervised_sentences(players: SentencePlayers, setting: Setting) -> list[Stage]:
-    """-log p(y | x) alone: a conditional random field."""
-    return [
-        Stage("supervised", Supervised(), players.steps(250), adam(3e-3), warm(0.1, hold(0.5)), average=0.98, clip=5.0)
-    ]
-
-
-def pretrained_sentences(players: SentencePlayers, setting: Setting) -> list[Stage]:
-    """-log p(x) alone, by pseudo-likelihood; then -log p(y | x) with a new head."""
-    return [
-        Stage(
-            PRETRAINING, PseudoLikelihood(players.counts), players.steps(250), adam(6e-3, betas=(0.9, 0.99)),
-            warm(0.1, hold(0.5)), clip=5.0,
-        ),
-        Stage(
-            "fine-tune", Supervised(), players.steps(200), adam(1e-3, head_rate=3e-3), warm(0.15, hold(0.5)),
-            average=0.98, clip=5.0, reset=players.heads,
-        ),
-    ]  # fmt: skip
-
-
-def joint_sentences(players: SentencePlayers, setting: Setting) -> list[Stage]:
-    """Log p(x) first, as the paper's code has it, then both at once; log p(x) by pseudo-likelihood."""
-    field = PseudoLikelihood(players.counts, weight=3.0 * setting.weight)
-    return _joint_sentences(players, PseudoLikelihood(players.counts), field)
-
-
-def noise_contrastive_sentences(players: SentencePlayers, setting: Setting) -> list[Stage]:
-    """As `joint_sentences`, by dynamic noise-contrastive estimation; each stage has a fresh noise model."""
-    return _joint_sentences(players, players.noise_contrast(1.0), players.noise_contrast(0.1 * setting.weight))
-
-
-def _joint_sentences(players: SentencePlayers, first: Objective, field: Objective) -> list[Stage]:
-    """While the labels come in, the rates fall from those of pre-training: the encoder goes on learning from both."""
-    learning = adam(6e-3, betas=(0.9, 0.99))
-    return [
-        Stage(PRETRAINING, first, players.steps(250), learning, warm(0.15, constant), clip=5.0),
-        Stage("joint", Sum(Supervised(), field), players.steps(160), learning, warm(0.1, hold(0.0)), average=0.98,
-              clip=5.0, reset=players.heads),
-    ]  # fmt: skip
-
-
 VECTORS: dict[str, Callable[[VectorPlayers, Setting], list[Stage]]] = {
     "supervised": supervised_vectors,
     "pretrain": pretrained_vectors,
     "joint": joint_vectors,
     "persistent_cd": persistent_vectors,
-}
-
-SENTENCES: dict[str, Callable[[SentencePlayers, Setting], list[Stage]]] = {
-    "supervised": supervised_sentences,
-    "pretrain": pretrained_sentences,
-    "joint": joint_sentences,
-    "nce": noise_contrastive_sentences,
 }

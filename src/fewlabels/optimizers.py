@@ -13,7 +13,20 @@ from torch import nn
 from fewlabels.layers import RMSprop
 from fewlabels.objective import Objective
 
-__all__ = ["Maker", "Schedule", "adam", "constant", "cosine", "drop", "groups", "hold", "rmsprop", "warm"]
+__all__ = [
+    "Maker",
+    "Schedule",
+    "adam",
+    "constant",
+    "cosine",
+    "drop",
+    "groups",
+    "hold",
+    "inverse_root",
+    "momentum",
+    "rmsprop",
+    "warm",
+]
 
 Maker = Callable[[nn.Module, Objective], torch.optim.Optimizer]
 Schedule = Callable[[float], float]
@@ -44,6 +57,22 @@ def drop(at: float, factor: float = 0.1) -> Schedule:
     return lambda progress: 1.0 if progress < at else factor
 
 
+def inverse_root(steps: int) -> Schedule:
+    """The paper's for sentences: min(t, 100) / 100 / (1 + 0.005 √t) at the t-th of so many steps, from t = 1.
+
+    Examples
+    --------
+    >>> [round(0.1 * inverse_root(40_000)((t - 1) / 40_000), 4) for t in (1, 100, 1_000, 10_000, 40_000)]
+    [0.001, 0.0952, 0.0863, 0.0667, 0.05]
+    """
+
+    def factor(progress: float) -> float:
+        t = round(progress * steps) + 1
+        return min(t, 100) / 100 / (1 + 0.005 * math.sqrt(t))
+
+    return factor
+
+
 def groups(
     potential: nn.Module, objective: Objective, rate: float, player_rate: float | None, head_rate: float | None
 ) -> list[dict[str, Any]]:
@@ -70,6 +99,13 @@ def adam(
     """One Adam for the potential and the objective's players; see `groups` for the rates."""
     return lambda potential, objective: torch.optim.Adam(
         groups(potential, objective, rate, player_rate, head_rate), betas=betas, fused=True
+    )
+
+
+def momentum(rate: float) -> Maker:
+    """Stochastic gradient descent with momentum 0.9, for the potential and the players alike."""
+    return lambda potential, objective: torch.optim.SGD(
+        groups(potential, objective, rate, None, None), momentum=0.9, fused=True
     )
 
 

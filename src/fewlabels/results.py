@@ -4,7 +4,7 @@ import hashlib
 import json
 import platform
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version as installed
@@ -13,9 +13,23 @@ from typing import Any
 
 import numpy as np
 
+from fewlabels.errors import InputError
 from fewlabels.files import write_atomically
 
-__all__ = ["Run", "Summary", "code_version", "environment", "read_runs", "summarise", "write_runs"]
+__all__ = [
+    "MEASURED",
+    "Run",
+    "Summary",
+    "code_version",
+    "environment",
+    "percent",
+    "read_runs",
+    "summarise",
+    "write_runs",
+]
+
+MEASURED = ("choice", "pretraining_seconds", "resumed")
+"""Entries of a run's ``config`` that came out of it: they do not tell runs apart."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +51,9 @@ class Run:
     metric, value, split
         "error", "accuracy" or "f1"; a fraction between 0 and 1; "test" or "dev".
     seconds
-        Wall time of training, the choice of settings included.
+        Wall time of training, the choice of settings included; without what it shares with other runs.
     version, config, environment
-        The code, the settings and the machine.
+        The code, the settings (and what is named in `MEASURED`) and the machine.
     """
 
     experiment: str
@@ -57,17 +71,34 @@ class Run:
     config: dict[str, Any]
     environment: dict[str, str]
 
-    def key(self) -> tuple[str, ...]:
-        """What tells a run from others of its file."""
-        config = json.dumps(self.config, sort_keys=True)
-        return self.dataset, self.method, str(self.labelled), str(self.seed), self.metric, self.version, config
+    def key(self) -> tuple[Hashable, ...]:
+        """What tells a run from others of its file: not the code, whose version is stored beside."""
+        settings = {name: value for name, value in self.config.items() if name not in MEASURED}
+        return (
+            self.dataset, self.method, self.labelled, self.ratio, self.seed, self.metric, self.split,
+            json.dumps(settings, sort_keys=True),
+        )  # fmt: skip
 
 
 def read_runs(path: Path) -> list[Run]:
-    """The runs of a file; none where there is no file."""
+    """The runs of a file; none where there is no file.
+
+    Raises
+    ------
+    InputError
+        A line is no run.
+    """
     if not path.exists():
         return []
-    return [Run(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = enumerate(path.read_text(encoding="utf-8").split("\n"), start=1)
+    return [_run(line, f"{path}:{number}") for number, line in lines if line.strip()]
+
+
+def _run(line: str, where: str) -> Run:
+    try:
+        return Run(**json.loads(line))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{where}: expected a stored run, came something else ({error}): remove the line") from error
 
 
 def write_runs(path: Path, runs: Iterable[Run]) -> None:
@@ -120,6 +151,19 @@ def _mean(values: Sequence[float]) -> float:
 
 def _sd(values: Sequence[float] | np.ndarray) -> float:
     return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+
+
+def percent(mean: float, sd: float = float("nan")) -> str:
+    """Mean and standard deviation in percent; empty where there is no mean.
+
+    Examples
+    --------
+    >>> percent(0.123, 0.01), percent(0.5), percent(float("nan"))
+    ('12.30 ± 1.00', '50.00', '')
+    """
+    if mean != mean:
+        return ""
+    return f"{100 * mean:.2f}" if sd != sd else f"{100 * mean:.2f} ± {100 * sd:.2f}"
 
 
 @cache

@@ -1,6 +1,8 @@
 """The tagger: a label for every token of a sentence, with scikit-learn's manners."""
 
 import copy
+import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +17,8 @@ from torch import Tensor, nn
 
 from fewlabels.batches import Batches
 from fewlabels.checkpoint import Checkpoint
+from fewlabels.data.pool import Pool, PoolSentences
+from fewlabels.data.word_vectors import read_word_vectors
 from fewlabels.errors import InputError
 from fewlabels.estimation import (
     Resumable,
@@ -28,19 +32,23 @@ from fewlabels.estimation import (
     settings_of,
 )
 from fewlabels.labels import LinearChain
-from fewlabels.methods import PRETRAINING, SENTENCES, SentencePlayers, Setting
+from fewlabels.methods import PRETRAINING, Setting
 from fewlabels.model_file import write_model
 from fewlabels.progress import Report, progress_bar
+from fewlabels.sentence_methods import ESTIMATORS, PAPER, SENTENCES, SMALL, STARTS, TINY, SentencePlayers
 from fewlabels.sequence.gibbs import gibbs
 from fewlabels.sequence.potential import TaggingPotential
-from fewlabels.sequence.text import Sentences, Tags, Vocabulary
+from fewlabels.sequence.presets import PRESETS
+from fewlabels.sequence.spans import Moves, allowed_moves
+from fewlabels.sequence.text import Columns, Joined, Sentences, Tags, Vocabulary
+from fewlabels.start import Start
 from fewlabels.train import Record, Stage, fit
-from fewlabels.validation import check_match, check_sentences, check_tags
+from fewlabels.validation import check_match, check_sentences, check_tags, split_features
 
 __all__ = ["SemiSupervisedTagger"]
 
-LABELLED, UNLABELLED = 16, 64
-"""Sentences a step; of unlabelled ones, as many tokens as so many of mean length."""
+RECIPES = {"tiny": TINY, "small": SMALL, "paper": PAPER}
+"""How the network of each of `fewlabels.sequence.presets.PRESETS` is trained."""
 
 WEIGHTS = (1.0,)
 """Factors on the weight of log p(x) that "auto" compares with 0."""
@@ -48,11 +56,19 @@ WEIGHTS = (1.0,)
 LONGEST = 200
 """Longer unlabelled sentences are left out of training: they would only pad."""
 
+OWN = 20_000
+"""Words that have vectors of their own, the most frequent ones: enough to meet most of a text, few enough to update."""
+
 PRETRAINING_RUN = 1000
 """Tells the seeds of pre-training from those of other runs."""
 
 AT_ONCE = 256
 """Sentences scored at once."""
+
+Token = str | tuple[str, ...]
+"""A word, or a word and further features of it."""
+
+Unlabelled = Sentences | PoolSentences | Joined
 
 
 class _Trained(NamedTuple):
@@ -71,20 +87,34 @@ class SemiSupervisedTagger(BaseEstimator):
     Parameters
     ----------
     method
-        "joint" (log p(x) first, then both at once), "pretrain" (log p(x), then log p(y | x)), "supervised" (a
-        conditional random field), or "nce" (joint, with dynamic noise-contrastive estimation of log p(x) in place of
-        pseudo-likelihood: faithful to the paper, slower to learn).
+        "joint" (labels and log p(x) at once), "pretrain" (fine-tuning on labels alone), "supervised" (a conditional
+        random field from random weights), "self_training" (labels, and the tags that the model gives to unlabelled
+        sentences), or "joint_self_training", the sum of both.
+    pretraining
+        What comes before, without labels, in all methods but "supervised": "field" (log p(x)), "bilm" (a bidirectional
+        language model) or "none".
+    estimator
+        Of log p(x): "pseudo_likelihood" (single words, by ranking), "conditional_nce" (sentences against copies with
+        words replaced) or "nce" (dynamic noise-contrastive estimation, as in the paper: slowest to learn).
+    preset
+        Network and recipe: "small" for a laptop, "tiny" for a first look, "paper" for the paper's.
+    vectors
+        A file of word vectors in the text format of GloVe or word2vec, from which words' own vectors start; their
+        length must be the preset's.
     potential
         Your own network in place of the built-in one: a module from `fewlabels.sequence.text.Padded` word ids to a
-        `fewlabels.labels.LinearChain`; for "joint" and "pretrain" with a method ``site_scores`` like
+        `fewlabels.labels.LinearChain`; for log p(x) by pseudo-likelihood with a method ``site_scores`` like
         `fewlabels.sequence.potential.TaggingPotential`'s.  Ids are those of ``vocabulary_``, and 0 for other words.
     weight
-        Factor on the recipe's weight of log p(x).  "auto" chooses by cross-validation on the labelled sentences, with
-        supervised training among the candidates: 2 to 3 times the time of a single run.
+        Factor on the recipe's weight of what is learnt from text beside labels.  "auto" chooses by cross-validation on
+        the labelled sentences, with supervised training among the candidates.
     folds
         Of that cross-validation.
     effort
         Factor on the number of training steps; 1 is the recipe.
+    start
+        A file that keeps the pre-trained network: read where it exists, otherwise written once pre-training is done, so
+        that several methods share one.  None keeps nothing.
     random_state
         Seed.
     checkpoint
@@ -104,12 +134,14 @@ class SemiSupervisedTagger(BaseEstimator):
         The chosen `fewlabels.methods.Setting`.
     history_
         Records of training, for curves.
+    pretraining_seconds_
+        What pre-training took, whoever ran it; 0 where there was none.
 
     Examples
     --------
     >>> sentences = [["the", "cat", "sleeps"], ["a", "dog", "barks"], ["the", "dog", "sleeps"]] * 5
     >>> tags = [["D", "N", "V"], ["D", "N", "V"], None] * 5
-    >>> tagger = SemiSupervisedTagger(effort=0.1, random_state=0).fit(sentences, tags)
+    >>> tagger = SemiSupervisedTagger(preset="tiny", effort=0.1, random_state=0).fit(sentences, tags)
     >>> tagger.predict([["a", "cat", "barks"]])
     [['D', 'N', 'V']]
     """
@@ -118,81 +150,104 @@ class SemiSupervisedTagger(BaseEstimator):
         self,
         method: str = "joint",
         *,
+        pretraining: str = "field",
+        estimator: str = "pseudo_likelihood",
+        preset: str = "small",
+        vectors: str | Path | None = None,
         potential: nn.Module | None = None,
         weight: float | str = "auto",
         folds: int = 2,
         effort: float = 1.0,
+        start: str | Path | None = None,
         random_state: int | np.random.RandomState | None = None,
         checkpoint: str | Path | None = None,
         verbose: bool = False,
     ) -> None:
         self.method = method
+        self.pretraining = pretraining
+        self.estimator = estimator
+        self.preset = preset
+        self.vectors = vectors
         self.potential = potential
         self.weight = weight
         self.folds = folds
         self.effort = effort
+        self.start = start
         self.random_state = random_state
         self.checkpoint = checkpoint
         self.verbose = verbose
 
-    def fit(self, sentences: Sequence[Sequence[str]], tags: Sequence[Sequence[str] | None]) -> "SemiSupervisedTagger":
+    def fit(
+        self,
+        sentences: Sequence[Sequence[Token]],
+        tags: Sequence[Sequence[str] | None],
+        pool: Pool | None = None,
+    ) -> "SemiSupervisedTagger":
         """Train on labelled and unlabelled sentences.
 
         Parameters
         ----------
         sentences
-            Lists of words.
+            Lists of words; or of tuples of a word and further features, such as its part of speech, as many in each
+            sentence that has any.
         tags
             For each sentence a list of as many tags, or None where it is unlabelled.
+        pool
+            Further unlabelled sentences.  With a pool, labelled sentences are not among those that teach log p(x).
 
         Raises
         ------
         InputError
             An empty sentence, tags that do not match their sentence, no or too few labelled sentences, one tag only.
         """
-        check_parameters(self, SENTENCES)
-        check_sentences(sentences)
-        self.classes_ = check_tags(sentences, tags)
-        self.vocabulary_ = Vocabulary.of(sentences)
+        check_parameters(
+            self, {"method": SENTENCES, "pretraining": STARTS, "estimator": ESTIMATORS, "preset": PRESETS}
+        )  # fmt: skip
+        words, features = split_features(sentences)
+        check_sentences(words)
+        self.classes_ = check_tags(words, tags)
+        self.columns_ = Columns.of(features)
+        self.vocabulary_ = _vocabulary(words, pool)
         rows = np.array([i for i, y in enumerate(tags) if y is not None])
-        words = Sentences([self.vocabulary_.encode(sentence) for sentence in sentences])
+        x = Sentences([self.vocabulary_.encode(sentence) for sentence in words], self.columns_.encode(features))
         code = {tag: k for k, tag in enumerate(self.classes_.tolist())}
-        coded = Sentences([[0] if y is None else [code[tag] for tag in y] for y in tags])
-        state = Resumable(self, repr(sentences), repr(tags))
+        y = Sentences([[0] if row is None else [code[tag] for tag in row] for row in tags])
+        self._moves = _moves(self.classes_.tolist(), [row for row in tags if row is not None])
+        unlabelled = _unlabelled(x, rows, pool, self.vocabulary_)
+        state = Resumable(self, repr(sentences), repr(tags), "" if pool is None else f"{pool.folder} {len(pool)}")
         folds = KFold(min(self.folds, len(rows)), shuffle=True, random_state=state.seed).split(rows)
 
         @torch.no_grad()
         def judge(trained: _Trained, held_out: np.ndarray) -> np.ndarray:
-            x, y = words[torch.from_numpy(held_out)], coded[torch.from_numpy(held_out)].values
-            chain = trained.potential(x)
-            wrong = ((chain.mode() != y) & x.inside()).sum(1)
-            surprise = -chain.log_conditional(y)
-            return torch.stack([wrong, surprise]).numpy() / x.lengths.float().mean().item()
+            index = torch.from_numpy(held_out)
+            chain, truth, inside = trained.potential(x[index]), y[index].values, x[index].inside()
+            wrong = ((chain.mode() != truth) & inside).sum(1)
+            surprise = -chain.log_conditional(truth)
+            return torch.stack([wrong, surprise]).numpy() / inside.sum(1).float().mean().item()
 
         with progress_bar(self.verbose) as report:
             (self.setting_, self.choice_), trained = choose_and_train(
                 settings_of(self.method, self.weight, 1.0, WEIGHTS), rows,
                 [(rows[kept], rows[held_out]) for kept, held_out in folds],
-                self._trainer(words, coded, state), judge, state.folder, report,
+                self._trainer(x, y, unlabelled, state), judge, state.folder, report,
             )  # fmt: skip
         self._potential, self.history_ = trained
+        self._lengths = _histogram(unlabelled)
         state.done()
-        self._lengths = words.lengths
         return self
 
-    def predict(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
+    def predict(self, sentences: Sequence[Sequence[Token]]) -> list[list[str]]:
         """The best tags of each sentence, by the Viterbi recursion."""
         modes = self._of_each(sentences, LinearChain.mode)
         return [self.classes_[row[: len(words)].numpy()].tolist() for row, words in zip(modes, sentences, strict=True)]
 
-    def predict_proba(self, sentences: Sequence[Sequence[str]]) -> list[np.ndarray]:
+    def predict_proba(self, sentences: Sequence[Sequence[Token]]) -> list[np.ndarray]:
         """p(y_t | x) of each sentence, (T, K), in the order of ``classes_``."""
         marginals = self._of_each(sentences, LinearChain.log_marginals)
         return [row[: len(words)].exp().numpy() for row, words in zip(marginals, sentences, strict=True)]
 
-    def score(self, sentences: Sequence[Sequence[str]], tags: Sequence[Sequence[str]]) -> float:
+    def score(self, sentences: Sequence[Sequence[Token]], tags: Sequence[Sequence[str]]) -> float:
         """Share of tokens tagged right."""
-        check_sentences(sentences)
         check_match(sentences, tags)
         pairs = [
             pair
@@ -201,7 +256,7 @@ class SemiSupervisedTagger(BaseEstimator):
         ]
         return float(np.mean([ours == theirs for ours, theirs in pairs]))
 
-    def score_samples(self, sentences: Sequence[Sequence[str]]) -> np.ndarray:
+    def score_samples(self, sentences: Sequence[Sequence[Token]]) -> np.ndarray:
         """u(x), (N,): an unnormalised log density of sentences of equal length; compare none of different lengths.
 
         It is ψ(x) plus the log-partition over tags; pseudo-likelihood trains ψ alone.
@@ -211,14 +266,14 @@ class SemiSupervisedTagger(BaseEstimator):
     def sample(self, n: int = 1, random_state: int | None = None) -> list[list[str]]:
         """Draw n sentences by Gibbs sampling over the model's conditionals of single words, from random words."""
         check_is_fitted(self)
-        if self.setting_.weight == 0 or not isinstance(self._potential, TaggingPotential):
+        if not self._has_learnt_words() or not isinstance(self._potential, TaggingPotential):
             raise InputError(
                 f"Expected a model of log p(x) to sample from, but this one was trained with method={self.method!r} "
                 f"({self.choice_}): fit one that learns p(x), such as method='joint' with weight=1."
             )
         generator = torch.Generator().manual_seed(int(check_random_state(random_state).randint(2**31)))
-        lengths = self._lengths[torch.randint(len(self._lengths), (n,), generator=generator)]
-        drawn = gibbs(self._potential, lengths.clamp(max=LONGEST), generator=generator)
+        lengths = self._lengths.double().multinomial(n, replacement=True, generator=generator)
+        drawn = gibbs(self._potential, lengths, generator=generator)
         rows = zip(drawn.values.tolist(), drawn.lengths.tolist(), strict=True)
         return [self.vocabulary_.decode(row[:length]) for row, length in rows]
 
@@ -226,8 +281,10 @@ class SemiSupervisedTagger(BaseEstimator):
         """Write the fitted model to one file, which `fewlabels.load` reads; nothing in it is executable."""
         check_is_fitted(self)
         description, tensors = saved_model(self, "tagger")
-        words = {"words": self.vocabulary_.words[1:], "counts": self.vocabulary_.counts[1:]}
-        write_model(path, description | words, tensors | {"lengths": self._lengths})
+        vocabulary = self.vocabulary_.trimmed()
+        words = {"words": vocabulary.words[1:], "counts": vocabulary.counts[1:], "features": vocabulary.features}
+        description |= words | {"columns": self.columns_.values, "moves": [part.tolist() for part in self._moves]}
+        write_model(path, description, tensors | {"lengths": self._lengths})
 
     @classmethod
     def restore(
@@ -236,84 +293,126 @@ class SemiSupervisedTagger(BaseEstimator):
         """The fitted model that a file's contents describe; ``potential`` where it was trained with your own."""
         model = cls(**description["parameters"])
         restore_common(model, description)
-        model.vocabulary_ = Vocabulary(description["words"], description["counts"])
+        model.vocabulary_ = Vocabulary(description["words"], description["counts"], features=description["features"])
+        model.columns_ = Columns(description["columns"])
+        model._moves = Moves(*map(np.array, description["moves"]))
         model._lengths = tensors["lengths"]
         model.potential = potential
         model._potential = model._network()
         load_weights(model._potential, description["network"], tensors)
         return model
 
-    def _network(self) -> nn.Module:
+    def _network(self, vectors: Tensor | None = None) -> nn.Module:
         if self.potential is not None:
-            if self.method in ("joint", "pretrain") and not hasattr(self.potential, "site_scores"):
-                raise InputError(
-                    f"Expected a potential with a method site_scores for method={self.method!r}, got "
-                    f"{type(self.potential).__name__}: add it, or use method='nce' or 'supervised'."
-                )
+            if self.estimator == "pseudo_likelihood" and not hasattr(self.potential, "site_scores"):
+                if self.method != "supervised":
+                    raise InputError(
+                        f"Expected a potential with a method site_scores for method={self.method!r}, got "
+                        f"{type(self.potential).__name__}: add it, or use method='supervised'."
+                    )
             return copy.deepcopy(self.potential)
-        return TaggingPotential(self.vocabulary_.spelling(), self.vocabulary_.counts, len(self.classes_))
+        vocabulary, preset = self.vocabulary_, PRESETS[self.preset]
+        return TaggingPotential(
+            preset.spelling(vocabulary), vocabulary.counts, len(self.classes_), preset,
+            own=vocabulary.own, columns=self.columns_.sizes, vectors=vectors, allowed=self._moves,
+        )  # fmt: skip
 
-    def _trainer(self, words: Sentences, tags: Sentences, state: Resumable) -> Trainer[_Trained]:
-        """The function that trains once on the tags of some sentences and all words.
+    def _trainer(self, x: Sentences, y: Sentences, unlabelled: Unlabelled, state: Resumable) -> Trainer[_Trained]:
+        """The function that trains once on the tags of some sentences and all text.
 
         A first stage that sees no labels is run once and serves every later call.
         """
-        pool = words.shorter(LONGEST)
-        counts = torch.tensor(self.vocabulary_.counts)
-        seed = state.seed
+        recipe, seed = RECIPES[self.preset], state.seed
+        counts, histogram = torch.tensor(self.vocabulary_.counts[: self.vocabulary_.own]), _histogram(unlabelled)
+        vectors = self._given_vectors()
         first: list[_Trained] = []
+        self.pretraining_seconds_ = 0.0
 
-        def built(setting: Setting, share: float, run: int) -> tuple[nn.Module, list[Stage]]:
+        def batches(rows: np.ndarray, size: int) -> Batches:
+            index = torch.from_numpy(rows)
+            return Batches(
+                x.at(index), Tags(y.at(index)), unlabelled, labelled=recipe.labelled, unlabelled=size, seed=seed,
+                lengths=x.lengths[index].numpy(),
+                unlabelled_lengths=None if self.estimator == "nce" else np.asarray(unlabelled.lengths),
+            )  # fmt: skip
+
+        def built(setting: Setting, rows: np.ndarray, share: float, run: int) -> tuple[nn.Module, list[Stage]]:
             with seeded(seed, run):
-                potential = self._network()
+                potential = self._network(vectors)
                 heads = ("head",) if "head" in dict(potential.named_children()) else ()
-                players = SentencePlayers(counts, pool.lengths, heads, share * self.effort)
+                built_in = isinstance(potential, TaggingPotential)
+                players = SentencePlayers(
+                    recipe, self.pretraining, self.estimator, counts,
+                    potential.log_unigram if built_in else counts.clamp(min=0.1).log(), histogram, len(rows),
+                    potential.encoder.state if built_in else 0, heads, share * self.effort,
+                )  # fmt: skip
                 return potential, SENTENCES["supervised" if setting.weight == 0 else self.method](players, setting)
 
-        def pretrained(setting: Setting, batches: Batches, report: Report) -> _Trained:
+        def pretrained(setting: Setting, rows: np.ndarray, report: Report) -> _Trained:
             if not first:
-                potential, stages = built(setting, 1.0, PRETRAINING_RUN)
-                checkpoint = None if state.folder is None else Checkpoint(state.folder / "pretraining.pt")
-                history = fit(potential, stages[:1], batches, seed=seed, checkpoint=checkpoint, report=report)
+                potential, stages = built(setting, rows, 1.0, PRETRAINING_RUN)
+                kept = Start(self.start, state.folder, self._start_key(unlabelled, seed))
+                stage, text = stages[:1], batches(rows, recipe.unlabelled[0])
+                history = kept.run(
+                    potential, lambda: fit(potential, stage, text, seed=seed, checkpoint=kept.checkpoint, report=report)
+                )
+                self.pretraining_seconds_ = kept.seconds
                 first.append(_Trained(potential, history))
             return first[0]
 
         def train(
             rows: np.ndarray, setting: Setting, share: float, run: int, report: Report, checkpoint: Checkpoint | None
         ) -> _Trained:
-            potential, stages = built(setting, share, run)
-            index, history = torch.from_numpy(rows), []
-            batches = Batches(
-                words.at(index),
-                Tags(tags.at(index)),
-                pool,
-                labelled=LABELLED,
-                unlabelled=UNLABELLED,
-                seed=seed,
-                lengths=words.lengths[index].numpy(),
-                unlabelled_lengths=None if self.method == "nce" else pool.lengths.numpy(),
-            )
+            potential, stages = built(setting, rows, share, run)
+            history: list[Record] = []
             if stages[0].name == PRETRAINING:
-                start = pretrained(setting, batches, report)
-                potential.load_state_dict(start.potential.state_dict())
-                stages, history = stages[1:], start.history
-            history = history + fit(potential, stages, batches, seed=seed + run, checkpoint=checkpoint, report=report)
+                begun = pretrained(setting, rows, report)
+                potential.load_state_dict(begun.potential.state_dict())
+                stages, history = stages[1:], begun.history
+            together = batches(rows, recipe.unlabelled[1])
+            history = history + fit(potential, stages, together, seed=seed + run, checkpoint=checkpoint, report=report)
             return _Trained(potential, history)
 
         return train
 
+    def _start_key(self, unlabelled: Unlabelled, seed: int) -> str:
+        """Tells one pre-trained network from those of other text, settings or seeds."""
+        words = hashlib.sha256("\n".join(self.vocabulary_.words).encode()).hexdigest()
+        settings = (self.pretraining, self.estimator, self.preset, self.effort, self.columns_.sizes, len(self.classes_))
+        return f"{settings} seed {seed}, {len(unlabelled)} sentences of {words}"
+
+    def _given_vectors(self) -> Tensor | None:
+        """The user's word vectors, (own, size), or None."""
+        if self.vectors is None:
+            return None
+        found = torch.from_numpy(read_word_vectors(self.vectors, self.vocabulary_.words[: self.vocabulary_.own]))
+        size = PRESETS[self.preset].size
+        if found.shape[1] != size:
+            raise InputError(
+                f"Expected word vectors of {size} numbers for preset={self.preset!r}, got {found.shape[1]} in "
+                f"{self.vectors}: give a file of that size."
+            )
+        return found
+
+    def _has_learnt_words(self) -> bool:
+        """Whether the conditionals of single words were trained."""
+        if self.setting_.weight == 0 or self.estimator != "pseudo_likelihood":
+            return False
+        return self.pretraining == "field" or self.method in ("joint", "joint_self_training")
+
     @torch.no_grad()
-    def _of_each(self, sentences: Sequence[Sequence[str]], read: Callable[[LinearChain], Tensor]) -> list[Tensor]:
+    def _of_each(self, sentences: Sequence[Sequence[Token]], read: Callable[[LinearChain], Tensor]) -> list[Tensor]:
         """What is read of u(x, ·) of each sentence, in their order; those of like length are scored together."""
         check_is_fitted(self)
-        check_sentences(sentences)
-        words = self._encode(sentences)
+        words, features = split_features(sentences)
+        check_sentences(words)
+        x = Sentences(self._encode(words), self.columns_.encode(features))
         values = {}
-        for index in words.lengths.argsort(stable=True).split(AT_ONCE):
-            values |= zip(index.tolist(), read(self._potential(words[index])), strict=True)
-        return [values[i] for i in range(len(words))]
+        for index in x.lengths.argsort(stable=True).split(AT_ONCE):
+            values |= zip(index.tolist(), read(self._potential(x[index])), strict=True)
+        return [values[i] for i in range(len(x))]
 
-    def _encode(self, sentences: Sequence[Sequence[str]]) -> Sentences:
+    def _encode(self, sentences: Sequence[Sequence[str]]) -> list[list[int]]:
         """Word ids; words never seen are read by their spelling where the potential can."""
         rows = [self.vocabulary_.encode(sentence) for sentence in sentences]
         if isinstance(self._potential, TaggingPotential):
@@ -322,5 +421,36 @@ class SemiSupervisedTagger(BaseEstimator):
                 for place, word in enumerate(sentence):
                     if row[place] == 0:
                         row[place] = unseen.setdefault(word, len(self.vocabulary_) + len(unseen))
-            self._potential.words.respell(self.vocabulary_.spelling(list(unseen)))
-        return Sentences(rows)
+            self._potential.words.respell(self._potential.preset.spelling(self.vocabulary_, list(unseen)))
+        return rows
+
+
+def _vocabulary(sentences: Sequence[Sequence[str]], pool: Pool | None) -> Vocabulary:
+    """All words of the sentences and of the pool."""
+    counts = Counter(word for sentence in sentences for word in sentence)
+    if pool is not None:
+        counts.update({word: int(n) for word, n in zip(pool.words, pool.counts(), strict=True) if n})
+    return Vocabulary.of_counts(counts, most=OWN)
+
+
+def _moves(classes: list[str], tags: list[Sequence[str]]) -> Moves:
+    """What tags may do: the rules of BIOES or IOB2, unless a labelled sentence breaks them."""
+    moves = allowed_moves([str(name) for name in classes])
+    place = {name: k for k, name in enumerate(classes)}
+    kept = all(moves.allow([place[tag] for tag in row]) for row in tags)
+    return moves if kept else allowed_moves([""] * len(classes))
+
+
+def _unlabelled(x: Sentences, labelled: np.ndarray, pool: Pool | None, vocabulary: Vocabulary) -> Unlabelled:
+    """The sentences that teach log p(x): all of x, or where there is a pool that and the untagged ones of x."""
+    if pool is None:
+        return x.shorter(LONGEST)
+    ids = np.array(vocabulary.encode(pool.words), dtype=np.int32)
+    more = pool.translated(ids)
+    untagged = np.setdiff1d(np.arange(len(x)), labelled)
+    return Joined(x.at(torch.from_numpy(untagged)).shorter(LONGEST), more) if len(untagged) else more
+
+
+def _histogram(unlabelled: Unlabelled) -> Tensor:
+    """How many sentences have each number of words."""
+    return torch.from_numpy(np.bincount(np.asarray(unlabelled.lengths)))

@@ -11,7 +11,15 @@ from sklearn.utils.multiclass import check_classification_targets
 from fewlabels.errors import InputError
 from fewlabels.model_selection import is_unlabelled
 
-__all__ = ["check_finite", "check_labels", "check_match", "check_sentences", "check_tags", "input_errors"]
+__all__ = [
+    "check_finite",
+    "check_labels",
+    "check_match",
+    "check_sentences",
+    "check_tags",
+    "input_errors",
+    "split_features",
+]
 
 
 @contextmanager
@@ -106,6 +114,34 @@ def _classes_of(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         check_classification_targets(labels)
     classes, codes = np.unique(labels, return_inverse=True)
     return classes, codes
+
+
+def split_features(sentences: Sequence[Sequence[Any]]) -> tuple[Sequence[Sequence[str]], list[list[tuple[str, ...]]]]:
+    """Words of sentences, and the further features of each word: none of words that stand alone.
+
+    Raises
+    ------
+    InputError
+        Features that are no text, or not as many as other tokens have, naming the first such sentence.
+
+    Examples
+    --------
+    >>> split_features([[("a", "D"), ("cat", "N")], ["it"]])
+    ([['a', 'cat'], ['it']], [[('D',), ('N',)], [()]])
+    """
+    if isinstance(sentences, str) or not any(isinstance(token, tuple) for row in sentences for token in row):
+        return sentences, [[()] * len(row) for row in sentences]
+    words = [[token[0] if isinstance(token, tuple) else token for token in row] for row in sentences]
+    features = [[token[1:] if isinstance(token, tuple) else () for token in row] for row in sentences]
+    width = max(len(token) for row in features for token in row)
+    for i, row in enumerate(features):
+        for token in row:
+            if len(token) not in (0, width) or not all(isinstance(value, str) for value in token):
+                raise InputError(
+                    f"Expected a word alone or with {width} further features of text in sentence {i} (counted from "
+                    f"0), got {token!r}: give every token as many."
+                )
+    return words, features
 
 
 def check_sentences(sentences: Sequence[Sequence[str]]) -> None:

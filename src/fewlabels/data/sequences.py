@@ -8,12 +8,13 @@ from typing import NamedTuple
 from fewlabels.errors import InputError
 from fewlabels.files import read_utf8
 
-__all__ = ["read_sentences", "read_text", "read_tokens", "to_conll"]
+__all__ = ["normalise_digits", "read_columns", "read_sentences", "read_text", "read_tokens", "to_conll"]
 
 _CONLLU_WIDTH = 10
 _CONLLU_FORM, _CONLLU_UPOS = 1, 3
 _BLANKS = re.compile(r"[ \t]+")
 _ENOUGH_LINES = 10
+_DIGITS = str.maketrans("123456789", "000000000")
 
 
 def read_sentences(
@@ -88,6 +89,41 @@ def read_tokens(path: str | Path) -> list[list[str]]:
     return _column(_sentences(path), _CONLLU_FORM if _is_conllu(path) else 0, path)
 
 
+def read_columns(path: str | Path, columns: Sequence[int]) -> list[list[tuple[str, ...]]]:
+    r"""Read chosen columns of a file, for example a token and features of it.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file as `read_sentences` takes, or one with a single column.
+    columns : sequence of C int
+        Counted from 0, or from the end if negative.
+
+    Returns
+    -------
+    list of N lists of tuples of C str
+        Sentence by sentence, a tuple for each token.
+
+    Raises
+    ------
+    InputError
+        As `read_sentences`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "small.conll"
+    ...     _ = path.write_text("dogs NNS B-NP\nbark VBP B-VP\n")
+    ...     read_columns(path, [0, 1])
+    [[('dogs', 'NNS'), ('bark', 'VBP')]]
+    """
+    path = Path(path)
+    rows = _sentences(path)
+    chosen = [_column(rows, column, path) for column in columns]
+    return [list(zip(*cells, strict=True)) for cells in zip(*chosen, strict=True)]
+
+
 def read_text(path: str | Path) -> list[list[str]]:
     r"""Read plain text: one sentence a line, its tokens separated by blanks; blank lines are skipped.
 
@@ -125,6 +161,17 @@ def read_text(path: str | Path) -> list[list[str]]:
             "between): rename the file to .conll if it holds one token a line"
         )
     return sentences
+
+
+def normalise_digits(word: str) -> str:
+    """Return a word with 0 in place of every ASCII digit, so that numbers of one shape are one word.
+
+    Examples
+    --------
+    >>> normalise_digits("1989-90")
+    '0000-00'
+    """
+    return word.translate(_DIGITS)
 
 
 def to_conll(tokens: Sequence[Sequence[str]], tags: Sequence[Sequence[str]]) -> str:

@@ -11,16 +11,14 @@ unlabelled text beside the labels, as in the paper: it sees more text and takes 
 For the demo's time both stop at 0.65 of their recipes' steps; supervised training, the baseline, takes all of its own.
 """
 
-import tempfile
-from collections import Counter, defaultdict
+from collections import Counter
 from functools import cache
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pycantonese
-import pycrfsuite  # pyright: ignore[reportMissingTypeStubs]
 
+from fewlabels.experiments.baselines import CRFsuite, MostFrequentTag
 from fewlabels.tagger import SemiSupervisedTagger
 
 __all__ = ["LABELLED", "Corpus", "corpus", "error", "labelled_rows", "train"]
@@ -81,7 +79,7 @@ def train(method: str, seed: int) -> Model:
     sentences = [words for words, _ in corpus().train]
     tags = [tags if i in rows else None for i, (_, tags) in enumerate(corpus().train)]
     if method == "crfsuite":
-        return CRFsuite().fit(*zip(*(corpus().train[i] for i in sorted(rows)), strict=True))
+        return CRFsuite(features).fit(*zip(*(corpus().train[i] for i in sorted(rows)), strict=True))
     if method == "most_frequent_tag":
         return MostFrequentTag().fit(*zip(*(corpus().train[i] for i in sorted(rows)), strict=True))
     return SemiSupervisedTagger(method, weight=1.0, effort=EFFORT[method], random_state=seed).fit(sentences, tags)
@@ -96,27 +94,6 @@ def error(model: Model, utterances: list[Utterance]) -> float:
     return float(np.mean(wrong))
 
 
-class CRFsuite:
-    """A conditional random field on the usual window features, by python-crfsuite's L-BFGS."""
-
-    def fit(self, sentences: Any, tags: Any) -> "CRFsuite":
-        """Train on labelled sentences."""
-        trainer = pycrfsuite.Trainer(verbose=False)  # pyright: ignore[reportAttributeAccessIssue]
-        for words, y in zip(sentences, tags, strict=True):
-            trainer.append([features(words, i) for i in range(len(words))], y)
-        trainer.set_params({"c1": 0.1, "c2": 0.1, "max_iterations": 100})
-        with tempfile.TemporaryDirectory() as folder:
-            path = str(Path(folder) / "model.crfsuite")
-            trainer.train(path)
-            self._tagger = pycrfsuite.Tagger()  # pyright: ignore[reportAttributeAccessIssue]
-            self._tagger.open_inmemory(Path(path).read_bytes())
-        return self
-
-    def predict(self, sentences: list[list[str]]) -> list[list[str]]:
-        """The best tags of each sentence."""
-        return [self._tagger.tag([features(words, i) for i in range(len(words))]) for words in sentences]
-
-
 def features(words: list[str], i: int) -> list[str]:
     """Window features of a word: itself, its neighbours, its first and last characters and its length."""
     word = words[i]
@@ -126,21 +103,3 @@ def features(words: list[str], i: int) -> list[str]:
     own += [f"prefix={word[:2]}", f"suffix={word[-2:]}", *(f"c={c}" for c in word)]
     around = [f"-1={before}", f"+1={after}", f"-1,0={before}|{word}", f"0,+1={word}|{after}"]
     return own + around + [f"-2={words[i - 2] if i > 1 else ''}", f"+2={words[i + 2] if i + 2 < len(words) else ''}"]
-
-
-class MostFrequentTag:
-    """Each word's most frequent tag in the labels; for other words the most frequent tag of all."""
-
-    def fit(self, sentences: Any, tags: Any) -> "MostFrequentTag":
-        """Count."""
-        counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        for words, y in zip(sentences, tags, strict=True):
-            for word, tag in zip(words, y, strict=True):
-                counts[word][tag] += 1
-        self._default = sum(counts.values(), Counter()).most_common(1)[0][0]
-        self._best = {word: count.most_common(1)[0][0] for word, count in counts.items()}
-        return self
-
-    def predict(self, sentences: list[list[str]]) -> list[list[str]]:
-        """One tag a word."""
-        return [[self._best.get(word, self._default) for word in words] for words in sentences]

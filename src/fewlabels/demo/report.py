@@ -3,23 +3,19 @@
 ``python -m fewlabels.demo.report FOLDER`` writes it again from the stored runs.
 """
 
-import base64
-import io
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import matplotlib as mpl
 import numpy as np
-
-from fewlabels.files import write_atomically
-from fewlabels.results import Run, Summary, read_runs, summarise
-
-mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+
+from fewlabels.experiments.page import STYLE, picture
+from fewlabels.files import write_atomically
+from fewlabels.results import Run, Summary, percent, read_runs, summarise
 
 __all__ = ["write_report"]
 
@@ -52,10 +48,10 @@ def write_report(out: Path, runs: list[Run]) -> Path:
             {
                 "title": TITLES[dataset],
                 "rows": summaries,
-                "bars": _picture(_bars(own, summaries)),
-                "curves": _picture(_curves({m: d["history"] for m, d in details.items() if "history" in d})),
+                "bars": picture(_bars(own, summaries)),
+                "curves": picture(_curves({m: d["history"] for m, d in details.items() if "history" in d})),
                 "sheets": [
-                    (NAMES[method], _picture(_sheet(np.array(d["samples"]))))
+                    (NAMES[method], picture(_sheet(np.array(d["samples"]))))
                     for method, d in details.items()
                     if dataset == "digits" and "samples" in d
                 ],
@@ -70,7 +66,7 @@ def write_report(out: Path, runs: list[Run]) -> Path:
             }
         )
     html = _TEMPLATE.render(
-        sections=sections, names=NAMES, percent=_percent, run=runs[0], seeds=len({r.seed for r in runs})
+        sections=sections, names=NAMES, style=STYLE, percent=percent, run=runs[0], seeds=len({r.seed for r in runs})
     )
     page = out / PAGE
     write_atomically(page, html.encode())
@@ -80,12 +76,6 @@ def write_report(out: Path, runs: list[Run]) -> Path:
 def _details(out: Path, dataset: str, method: str) -> dict[str, Any]:
     path = out / f"{dataset}-{method}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
-def _percent(mean: float, sd: float) -> str:
-    from fewlabels.demo.run import percent
-
-    return percent(mean, sd)
 
 
 def _bars(runs: list[Run], summaries: list[Summary]) -> Figure:
@@ -142,19 +132,9 @@ def _sheet(images: np.ndarray) -> Figure:
     return figure
 
 
-def _picture(figure: Figure) -> str:
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=110)
-    plt.close(figure)
-    return base64.b64encode(content.getvalue()).decode()
-
-
 _TEMPLATE = jinja2.Environment(autoescape=True).from_string("""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>fewlabels demo</title><style>
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-table { border-collapse: collapse; margin: 1rem 0; } td, th { padding: .25rem .8rem; border-bottom: 1px solid #ddd; }
-td:not(:first-child), th:not(:first-child) { text-align: right; font-variant-numeric: tabular-nums; }
-tr.ours td { font-weight: 600; } img { max-width: 100%; } small { color: #666; }
+{{ style|safe }}
 </style></head><body>
 <h1>Few labels, many unlabelled examples</h1>
 <p>Mean test error over {{ seeds }} draws of the labels, ± standard deviation; differences from supervised training are

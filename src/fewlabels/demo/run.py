@@ -1,11 +1,8 @@
-"""Every run of the demo, two at a time, each stored as soon as it ends; what is stored already is not run again."""
+"""Every run of the demo, each stored as soon as it ends; what is stored already is not run again."""
 
 import json
-import os
 import time
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,11 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from fewlabels.errors import InputError
+from fewlabels.experiments.runner import Job, run_jobs
 from fewlabels.files import write_atomically
 from fewlabels.progress import progress_bar
-from fewlabels.results import Run, code_version, environment, read_runs, summarise, write_runs
+from fewlabels.results import Run, code_version, environment, percent, summarise
 
-__all__ = ["RESULTS", "Job", "jobs", "run_demo"]
+__all__ = ["RESULTS", "Draw", "draws", "run_demo"]
 
 RESULTS = "results.jsonl"
 OWN = ("joint", "pretrain", "supervised")
@@ -28,7 +26,7 @@ METHODS = {
 }
 
 
-class Job(NamedTuple):
+class Draw(NamedTuple):
     """One method on one draw of one data set."""
 
     dataset: str
@@ -36,22 +34,15 @@ class Job(NamedTuple):
     seed: int
 
 
-class Finished(NamedTuple):
-    """A stored run, and what the page shows of it."""
-
-    run: Run
-    details: dict[str, Any]
-
-
-def jobs(seeds: int) -> list[Job]:
+def draws(seeds: int) -> list[Draw]:
     """All runs of the demo, the slow ones first."""
     everything = [
-        Job(dataset, method, seed)
+        Draw(dataset, method, seed)
         for dataset, methods in METHODS.items()
         for seed in range(seeds)
         for method in methods
     ]
-    return sorted(everything, key=lambda job: OWN.index(job.method) if job.method in OWN else len(OWN))
+    return sorted(everything, key=lambda draw: OWN.index(draw.method) if draw.method in OWN else len(OWN))
 
 
 def run_demo(out: Path, seeds: int = 5) -> None:
@@ -67,96 +58,69 @@ def run_demo(out: Path, seeds: int = 5) -> None:
     from fewlabels.demo.report import write_report
 
     out.mkdir(parents=True, exist_ok=True)
-    path = out / RESULTS
-    stored = _stored(path)
-    missing = [job for job in jobs(seeds) if _key(job) not in {_key_of(run) for run in stored}]
+    wanted = draws(seeds)
+    jobs = [Job(f"{draw.dataset}: {draw.method}", draw, partial(train_and_test, draw, out)) for draw in wanted]
     started = time.monotonic()
     with progress_bar(True) as report:
-        for done, finished in enumerate(_in_processes(missing), start=1):
-            stored.append(finished.run)
-            _store_details(out, finished)
-            write_runs(path, stored)
-            report(f"{finished.run.dataset}: {finished.run.method}", done, len(missing))
-    wanted = {_key(job) for job in jobs(seeds)}
-    shown = [run for run in stored if _key_of(run) in wanted]
+        stored = run_jobs(jobs, out / RESULTS, report, key=draw_of, kept=of_this_code)
+    shown = [run for run in stored if draw_of(run) in set(wanted)]
     _print_tables(shown, time.monotonic() - started)
     page = write_report(out, shown)
     Console().print(f"The page with curves and pictures: {page}")
 
 
-def train_and_test(job: Job) -> Finished:
-    """Train one method, then look at the test split once."""
+def draw_of(run: Run) -> Draw:
+    """By which a stored run is known again."""
+    return Draw(run.dataset, run.method, run.seed)
+
+
+def of_this_code(run: Run) -> bool:
+    """Whether a stored run is of this very code; those of another are dropped, since they would not come out again."""
+    return run.version == code_version()
+
+
+def train_and_test(draw: Draw, out: Path) -> list[Run]:
+    """Train one method, then look at the test split once; what the page shows of the model goes into the folder."""
     import torch
 
     from fewlabels.demo import cantonese, digits
 
     torch.set_num_threads(1)
     started = time.perf_counter()
-    if job.dataset == "digits":
-        data = digits.split(job.seed)
-        model = digits.train(job.method, data, job.seed)
+    if draw.dataset == "digits":
+        data = digits.split(draw.seed)
+        model = digits.train(draw.method, data, draw.seed)
         seconds = time.perf_counter() - started
-        value = digits.error(job.method, model, data)
+        value = digits.error(draw.method, model, data)
         labelled, ratio = digits.LABELLED, len(data.y) / (data.y >= 0).sum()
     else:
         data = cantonese.corpus()
         started = time.perf_counter()
-        model = cantonese.train(job.method, job.seed)
+        model = cantonese.train(draw.method, draw.seed)
         seconds = time.perf_counter() - started
         value = cantonese.error(model, data.test)
         labelled, ratio = cantonese.LABELLED, len(data.train) / cantonese.LABELLED
     choice = getattr(model, "choice_", "")
     run = Run(
-        "demo", "bench", job.dataset, job.method, labelled, float(ratio), job.seed, "error", value, "test", seconds,
+        "demo", "bench", draw.dataset, draw.method, labelled, float(ratio), draw.seed, "error", value, "test", seconds,
         code_version(), {"choice": choice} if choice else {}, environment(),
     )  # fmt: skip
-    return Finished(run, _details(job, model))
+    details = _details(draw, model)
+    if details:
+        write_atomically(out / f"{draw.dataset}-{draw.method}.json", json.dumps(details, ensure_ascii=False).encode())
+    return [run]
 
 
-def _details(job: Job, model: Any) -> dict[str, Any]:
+def _details(draw: Draw, model: Any) -> dict[str, Any]:
     """Curves, and samples where the model has learnt p(x); of the first seed only."""
-    if job.seed or not hasattr(model, "history_"):
+    if draw.seed or not hasattr(model, "history_"):
         return {}
     details: dict[str, Any] = {"history": [list(record) for record in model.history_]}
     try:
-        samples = model.sample(40 if job.dataset == "digits" else 8, random_state=0)
+        samples = model.sample(40 if draw.dataset == "digits" else 8, random_state=0)
     except InputError:  # this model has learnt no p(x)
         return details
     return details | {"samples": samples if isinstance(samples, list) else samples.round(3).tolist()}
-
-
-def _in_processes(missing: list[Job]) -> Iterator[Finished]:
-    if not missing:
-        return
-    os.environ["OMP_NUM_THREADS"] = "1"  # one thread a process: they share the cores
-    workers = min(len(missing), os.cpu_count() or 1)
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(train_and_test, job) for job in missing]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _stored(path: Path) -> list[Run]:
-    """Runs of this very code; those of another are dropped, since they would not come out again."""
-    return [run for run in read_runs(path) if run.version == code_version()]
-
-
-def _key(job: Job) -> tuple[str, str, int]:
-    return job.dataset, job.method, job.seed
-
-
-def _key_of(run: Run) -> tuple[str, str, int]:
-    return run.dataset, run.method, run.seed
-
-
-def _store_details(out: Path, finished: Finished) -> None:
-    if finished.details:
-        name = f"{finished.run.dataset}-{finished.run.method}.json"
-        write_atomically(out / name, json.dumps(finished.details, ensure_ascii=False).encode())
 
 
 def _print_tables(runs: list[Run], seconds: float) -> None:
@@ -172,10 +136,3 @@ def _print_tables(runs: list[Run], seconds: float) -> None:
             )
         console.print(table)
     console.print(f"{len(runs)} runs; {seconds:.0f} seconds this time")
-
-
-def percent(mean: float, sd: float) -> str:
-    """Mean and standard deviation in percent; empty where there is no mean."""
-    if mean != mean:
-        return ""
-    return f"{100 * mean:.2f}" if sd != sd else f"{100 * mean:.2f} ± {100 * sd:.2f}"

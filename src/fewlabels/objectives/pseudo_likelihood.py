@@ -8,22 +8,18 @@ states on either side of place i have not seen x_i.  What is neglected is that x
 places: the conditionals are specified directly, as in a dependency network (Heckerman et al., 2000) and in Electric
 (Clark et al., 2020), and need not be those of one exact joint distribution.
 
-The sum over the vocabulary is estimated by ranking noise-contrastive estimation (Ma and Collins, 2018): with M words
-w_m drawn from π ∝ unigram^{3/4} and shared by the batch, and r_i(w) = σ_i(w) - log π(w),
-
-.. math:: L(θ) = -\frac{1}{N} Σ_i \log \frac{e^{r_i(x_i)}}{e^{r_i(x_i)} + Σ_m e^{r_i(w_m)}}
-
-which, but for a constant, is the exact conditional as M grows.  Every place of every sentence gives a choice among
-M + 1 words in a single pass, where sentence-level estimation gives one bit a sentence: that is why it learns from
-little computation.
+The sum over the vocabulary is estimated by ranking (`fewlabels.objectives.ranking`) against M words drawn from
+π ∝ unigram^{3/4} and shared by the batch.  Every place of every sentence gives a choice among M + 1 words in a single
+pass, where sentence-level estimation gives one bit a sentence: that is why it learns from little computation.  Places
+whose word has no vector of its own are left out.
 """
 
 from typing import Protocol
 
-import torch
 from torch import Tensor, nn
 
 from fewlabels.objective import Batch, Objective, Terms
+from fewlabels.objectives.ranking import draw_words, mean_of, noise_of, rank, targets
 from fewlabels.sequence.text import Padded
 
 __all__ = ["PseudoLikelihood", "SiteScorer"]
@@ -45,7 +41,8 @@ class PseudoLikelihood(Objective):
     Parameters
     ----------
     counts
-        How often each word of the vocabulary was seen, (V,); words never seen are never drawn.
+        How often each word that has a vector of its own was seen, (V,); words never seen are neither drawn nor asked
+        for.
     weight
         Of L(θ), in nats a word; 1 to pre-train, 3 in joint training.
     draws
@@ -56,18 +53,14 @@ class PseudoLikelihood(Objective):
 
     def __init__(self, counts: Tensor, *, weight: float = 1.0, draws: int = 400) -> None:
         super().__init__()
-        noise = counts.double() ** 0.75
-        self.register_buffer("log_noise", (noise / noise.sum()).log().float())
+        self.register_buffer("log_noise", noise_of(counts, 0.75))
         self.weight, self.draws = weight, draws
 
     def forward(self, potential: nn.Module, batch: Batch) -> Terms:
         """The term ``pseudo_likelihood``."""
         x: Padded = batch.x_unlabelled
-        words = self.log_noise.exp().multinomial(self.draws, replacement=True)
+        words = draw_words(self.log_noise, (self.draws,))
         own, others = potential.site_scores(x, words)  # pyright: ignore[reportCallIssue]: a SiteScorer
-        present = x.values[x.inside()]
-        ranks = torch.cat([(own - self.log_noise[present]).unsqueeze(1), others - self.log_noise[words]], 1)
-        loss = -ranks.log_softmax(1)[:, 0].mean()
-        with torch.no_grad():
-            recognised = (ranks[:, 0] > ranks[:, 1:].amax(1)).float().mean()
-        return Terms({"pseudo_likelihood": self.weight * loss}, {"recognised": recognised})
+        present, asked = targets(x, self.log_noise)
+        losses, first = rank(own[asked], others[asked], self.log_noise, present[asked], words)
+        return Terms({"pseudo_likelihood": self.weight * mean_of(losses)}, {"recognised": mean_of(first.float())})

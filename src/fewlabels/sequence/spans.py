@@ -17,9 +17,22 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from fewlabels.errors import InputError
 
-__all__ = ["Span", "SpanScore", "bioes", "encode_spans", "iob2", "read_spans", "read_strict_spans", "score_spans"]
+__all__ = [
+    "Moves",
+    "Span",
+    "SpanScore",
+    "allowed_moves",
+    "bioes",
+    "encode_spans",
+    "iob2",
+    "read_spans",
+    "read_strict_spans",
+    "score_spans",
+]
 
 OUTSIDE = "O"
 TAG = re.compile("O|[BIES](-.*)?", re.DOTALL)
@@ -54,6 +67,18 @@ class SpanScore(NamedTuple):
     def f1(self) -> float:
         """Harmonic mean of the two."""
         return 2 * self.right / (self.predicted + self.true) if self.right else 0.0
+
+
+class Moves(NamedTuple):
+    """What K tags may do: stand first, (K,); follow one another, (K, K), the column's the row's; stand last, (K,)."""
+
+    start: np.ndarray
+    follow: np.ndarray
+    stop: np.ndarray
+
+    def allow(self, tags: Sequence[int]) -> bool:
+        """Whether a sentence's tags, by number, keep to these moves."""
+        return bool(self.start[tags[0]] and self.stop[tags[-1]] and self.follow[tags[:-1], tags[1:]].all())
 
 
 def split_tag(tag: str) -> tuple[str, str]:
@@ -171,6 +196,31 @@ def bioes(spans: Iterable[Span], length: int) -> list[str]:
 
 def _tag(prefix: str, kind: str) -> str:
     return f"{prefix}-{kind}" if kind else prefix
+
+
+def allowed_moves(tags: Sequence[str]) -> Moves:
+    """What well-formed sentences of some tags do: BIOES where one of them ends a span, and IOB2 otherwise.
+
+    Everything is allowed to tags that do not write down spans.
+
+    Examples
+    --------
+    >>> allowed_moves(["B-NP", "I-NP", "O"]).follow.astype(int).tolist()
+    [[1, 1, 1], [1, 1, 1], [1, 0, 1]]
+    >>> allowed_moves(["B-NP", "E-NP", "O"]).follow.astype(int).tolist()
+    [[0, 1, 0], [1, 0, 1], [1, 0, 1]]
+    """
+    count = len(tags)
+    if not encode_spans([tags]):
+        return Moves(np.ones(count, bool), np.ones((count, count), bool), np.ones(count, bool))
+    parts = [split_tag(tag) for tag in tags]
+    ends = any(prefix in ("E", "S") for prefix, _ in parts)
+    inside = np.array([prefix in ("I", "E") for prefix, _ in parts])  # goes on with a span
+    begun = np.array([prefix in ("B", "I") for prefix, _ in parts])  # leaves one that may, in BIOES must, go on
+    kinds = np.array([kind for _, kind in parts])
+    goes_on = begun[:, None] & (kinds[:, None] == kinds)
+    broken_off = begun if ends else np.zeros(count, bool)
+    return Moves(~inside, np.where(inside, goes_on, ~broken_off[:, None]), ~broken_off)
 
 
 def score_spans(true: Sequence[Iterable[Span]], predicted: Sequence[Iterable[Span]]) -> dict[str, SpanScore]:
