@@ -1,14 +1,11 @@
-"""Speed of what encodes sentences, as ratios of one run on one thread.
-
-``python benchmarks/bench_encoder.py``.  Variants take turns, as in bench.py; times are processor time.
-"""
+"""What encodes and decodes sentences: spelling, recurrent states, the Viterbi recursion."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from bench import race
+from race import Section, at_least, race
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
@@ -18,8 +15,39 @@ from fewlabels.sequence.presets import SMALL
 from fewlabels.sequence.spelling import CharCNN
 from fewlabels.sequence.text import Sentences, Vocabulary
 
+__all__ = ["made_up_text", "sections"]
+
 SPELLING, SORTED, DECODED = 3.0, 2.0, 10_000
 """Bounds from below: ratios of the char CNN and of sorted batches, and tokens a second in decoding."""
+
+
+def sections() -> list[Section]:
+    """Speed of all three."""
+    spelling, decoding = time_spelling(), time_decoding()
+    recurrent = [time_lengths(100, 100), time_lengths(512, 600)]
+    return [
+        Section(
+            f"Char CNN, forward and backward: {spelling['tokens']} tokens, {spelling['distinct']} distinct, ms",
+            [*spelling["milliseconds"], "ratio"],
+            [[*(f"{ms:.1f}" for ms in spelling["milliseconds"].values()), f"{spelling['ratio']:.1f}"]],
+            spelling,
+            [at_least("char CNN, times as fast as token by token", spelling["ratio"], SPELLING)],
+        ),
+        Section(
+            "Bidirectional LSTM, forward and backward: times as fast as packed batches of any lengths",
+            ["cells", *recurrent[0]["ratios"]],
+            [[str(row["hidden"]), *(f"{ratio:.2f}" for ratio in row["ratios"].values())] for row in recurrent],
+            recurrent,
+            [at_least("LSTM of 100 cells on sorted batches, times as fast as packed random ones",
+                      recurrent[0]["ratios"]["sorted, padded"], SORTED)],
+        ),
+        Section(
+            "Decoding with the small preset", ["tokens", "tokens a second"],
+            [[f"{decoding['tokens']:,}", f"{decoding['tokens a second']:,.0f}"]],
+            decoding,
+            [at_least("decoding, tokens a second", decoding["tokens a second"], DECODED)],
+        ),
+    ]  # fmt: skip
 
 
 def made_up_text(sentences: int, seed: int = 0) -> list[list[str]]:
@@ -131,12 +159,3 @@ def time_decoding(labels: int = 23, sentences: int = 1024, rounds: int = 3) -> d
 
     milliseconds = race({"decode": decode}, rounds)["decode"]
     return {"tokens": int(words.lengths.sum()), "tokens a second": 1000 * int(words.lengths.sum()) / milliseconds}
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    spelling = time_spelling()
-    small, paper = time_lengths(100, 100), time_lengths(512, 600)
-    decoding = time_decoding()
-    for result in (spelling, small, paper, decoding):
-        print(result)

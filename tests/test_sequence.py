@@ -9,6 +9,8 @@ import torch
 from fewlabels import InputError
 from fewlabels.labels import LinearChain
 from fewlabels.objective import Batch
+from fewlabels.objectives.conditional_nce import ConditionalNCE
+from fewlabels.objectives.nce import log_potential
 from fewlabels.objectives.pseudo_likelihood import PseudoLikelihood
 from fewlabels.sequence.gibbs import gibbs
 from fewlabels.sequence.potential import ChainHead, TaggingPotential
@@ -334,3 +336,19 @@ def test_forbidden_moves_leave_exactly_the_well_formed_sequences(tags, encoding)
 @pytest.mark.parametrize("tags", [["DET", "NOUN"], ["O", "B", "I"]])
 def test_tags_that_write_down_no_spans_may_do_anything(tags):
     assert all(np.all(part) for part in allowed_moves(tags))
+
+
+def test_before_labels_the_field_is_the_word_potential_alone(vocabulary, potential):
+    x = padded(vocabulary)
+    torch.testing.assert_close(log_potential(potential, x, words_alone=True), potential.word_potential(x))
+    torch.testing.assert_close(log_potential(potential, x, words_alone=False), potential(x).log_partition)
+    counts = torch.tensor(vocabulary.counts)
+    reached = {}
+    for words_alone in (True, False):
+        potential.zero_grad()
+        objective = ConditionalNCE(counts, words_alone=words_alone)
+        objective(potential, Batch(None, torch.zeros(0), x)).loss["conditional_nce"].backward()
+        reached[words_alone] = {n for n, p in potential.named_parameters() if p.grad is not None and p.grad.any()}
+    assert not any("head" in name for name in reached[True])
+    assert any("head" in name for name in reached[False])
+    assert reached[True] < reached[False]

@@ -8,11 +8,13 @@ import torch
 from sklearn.base import clone
 
 import fewlabels
+import fewlabels.tagger
 from fewlabels import InputError, SemiSupervisedTagger
 from fewlabels.data.pool import Pool, write_pool
 from fewlabels.labels import LinearChain
 from fewlabels.sentence_methods import ESTIMATORS, SENTENCES, STARTS
 from fewlabels.sequence.text import UNKNOWN
+from fewlabels.train import fit
 
 QUICK = {"preset": "tiny", "effort": 0.1, "random_state": 0}
 NOUNS, VERBS = ["cat", "dog", "bird", "fish", "mouse"], ["sleeps", "barks", "sings", "swims", "hides"]
@@ -109,6 +111,22 @@ def test_a_start_is_made_once_and_shared(tmp_path):
     assert file.read_bytes() == written
     with pytest.raises(InputError, match=r"another start"):
         SemiSupervisedTagger("pretrain", start=file, preset="tiny", effort=0.1, random_state=1).fit(sentences, tags)
+
+
+def test_pre_training_is_run_once_for_all_folds_and_candidates(monkeypatch):
+    stages = []
+
+    def counted(potential, stage, *rest, **options):
+        stages.extend(one.name for one in stage)
+        return fit(potential, stage, *rest, **options)
+
+    monkeypatch.setattr(fewlabels.tagger, "fit", counted)
+    sentences, tags = text()
+    tagger = SemiSupervisedTagger("joint", preset="tiny", effort=0.02, random_state=0).fit(sentences, tags)
+    assert tagger.choice_.startswith("chose")
+    assert stages.count("pre-train") == 1
+    assert stages.count("joint") >= 2  # one for each fold
+    assert stages.count("supervised") >= 2
 
 
 def test_further_features_of_tokens_decide_where_words_do_not(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fewlabels.sequence import text
-from fewlabels.sequence.text import Padded, Sentences, Vocabulary, spelling_features
+from fewlabels.sequence.text import Joined, Padded, Sentences, Vocabulary, spelling_features
 
 ROWS = [[1, 2, 3], [4], [5, 6]]
 COLUMNS = [[[1, 9], [2, 8], [3, 7]], [[4, 6]], np.array([[5, 5], [6, 4]])]
@@ -34,6 +34,21 @@ def test_rows_without_columns_have_them_absent_beside_rows_that_have_them():
     assert full.concatenate(bare).columns.tolist() == [[[1, 9], [2, 8], [3, 7]], [[0, 0]] * 3, [[0, 0]] * 3]
     assert bare.concatenate(bare).columns is None
     assert Padded(bare.values, bare.lengths).columns is None
+
+
+@pytest.mark.parametrize("order", [*itertools.permutations(range(5), 3)])
+def test_two_collections_are_read_as_one(order):
+    joined = Joined(Sentences(ROWS, COLUMNS), Sentences([[7, 8, 9, 9], [3]]))
+    one = Sentences([*ROWS, [7, 8, 9, 9], [3]], [*COLUMNS, [[0, 0]] * 4, [[0, 0]]])
+    assert len(joined) == 5
+    assert joined.lengths.tolist() == one.lengths.tolist()
+    a, b = joined[torch.tensor(order)], one[torch.tensor(order)]
+    width = b.values.shape[1]
+    assert torch.equal(a.values[:, :width], b.values)
+    assert a.values[:, width:].eq(0).all()
+    assert torch.equal(a.lengths, b.lengths)
+    assert a.columns is None or torch.equal(a.columns[:, :width], b.columns)
+    assert (a.columns is None) == (min(order) >= 3)
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,8 @@ class Method(str, Enum):
     pretrain = "pretrain"
     supervised = "supervised"
     persistent_cd = "persistent_cd"
-    nce = "nce"
+    self_training = "self_training"
+    joint_self_training = "joint_self_training"
 
 
 class Experiment(str, Enum):

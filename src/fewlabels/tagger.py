@@ -2,7 +2,6 @@
 
 import copy
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +16,8 @@ from torch import Tensor, nn
 
 from fewlabels.batches import Batches
 from fewlabels.checkpoint import Checkpoint
-from fewlabels.data.pool import Pool, PoolSentences
+from fewlabels.corpus import Corpus, Token
+from fewlabels.data.pool import Pool
 from fewlabels.data.word_vectors import read_word_vectors
 from fewlabels.errors import InputError
 from fewlabels.estimation import (
@@ -39,11 +39,11 @@ from fewlabels.sentence_methods import ESTIMATORS, PAPER, SENTENCES, SMALL, STAR
 from fewlabels.sequence.gibbs import gibbs
 from fewlabels.sequence.potential import TaggingPotential
 from fewlabels.sequence.presets import PRESETS
-from fewlabels.sequence.spans import Moves, allowed_moves
-from fewlabels.sequence.text import Columns, Joined, Sentences, Tags, Vocabulary
+from fewlabels.sequence.spans import Moves
+from fewlabels.sequence.text import Columns, Sentences, Tags, Vocabulary
 from fewlabels.start import Start
 from fewlabels.train import Record, Stage, fit
-from fewlabels.validation import check_match, check_sentences, check_tags, split_features
+from fewlabels.validation import check_match, check_sentences, split_features
 
 __all__ = ["SemiSupervisedTagger"]
 
@@ -53,22 +53,11 @@ RECIPES = {"tiny": TINY, "small": SMALL, "paper": PAPER}
 WEIGHTS = (1.0,)
 """Factors on the weight of log p(x) that "auto" compares with 0."""
 
-LONGEST = 200
-"""Longer unlabelled sentences are left out of training: they would only pad."""
-
-OWN = 20_000
-"""Words that have vectors of their own, the most frequent ones: enough to meet most of a text, few enough to update."""
-
 PRETRAINING_RUN = 1000
 """Tells the seeds of pre-training from those of other runs."""
 
 AT_ONCE = 256
 """Sentences scored at once."""
-
-Token = str | tuple[str, ...]
-"""A word, or a word and further features of it."""
-
-Unlabelled = Sentences | PoolSentences | Joined
 
 
 class _Trained(NamedTuple):
@@ -200,27 +189,19 @@ class SemiSupervisedTagger(BaseEstimator):
         InputError
             An empty sentence, tags that do not match their sentence, no or too few labelled sentences, one tag only.
         """
-        check_parameters(
-            self, {"method": SENTENCES, "pretraining": STARTS, "estimator": ESTIMATORS, "preset": PRESETS}
-        )  # fmt: skip
-        words, features = split_features(sentences)
-        check_sentences(words)
-        self.classes_ = check_tags(words, tags)
-        self.columns_ = Columns.of(features)
-        self.vocabulary_ = _vocabulary(words, pool)
-        rows = np.array([i for i, y in enumerate(tags) if y is not None])
-        x = Sentences([self.vocabulary_.encode(sentence) for sentence in words], self.columns_.encode(features))
-        code = {tag: k for k, tag in enumerate(self.classes_.tolist())}
-        y = Sentences([[0] if row is None else [code[tag] for tag in row] for row in tags])
-        self._moves = _moves(self.classes_.tolist(), [row for row in tags if row is not None])
-        unlabelled = _unlabelled(x, rows, pool, self.vocabulary_)
+        names = {"method": SENTENCES, "pretraining": STARTS, "estimator": ESTIMATORS, "preset": PRESETS}
+        check_parameters(self, names)
+        corpus = Corpus.of(sentences, tags, pool)
+        self.classes_, self.vocabulary_, self.columns_ = corpus.classes, corpus.vocabulary, corpus.columns
+        self._moves, self._lengths, rows = corpus.moves, corpus.lengths, corpus.labelled
         state = Resumable(self, repr(sentences), repr(tags), "" if pool is None else f"{pool.folder} {len(pool)}")
         folds = KFold(min(self.folds, len(rows)), shuffle=True, random_state=state.seed).split(rows)
 
         @torch.no_grad()
         def judge(trained: _Trained, held_out: np.ndarray) -> np.ndarray:
             index = torch.from_numpy(held_out)
-            chain, truth, inside = trained.potential(x[index]), y[index].values, x[index].inside()
+            x, truth = corpus.x[index], corpus.y[index].values
+            chain, inside = trained.potential(x), x.inside()
             wrong = ((chain.mode() != truth) & inside).sum(1)
             surprise = -chain.log_conditional(truth)
             return torch.stack([wrong, surprise]).numpy() / inside.sum(1).float().mean().item()
@@ -229,10 +210,9 @@ class SemiSupervisedTagger(BaseEstimator):
             (self.setting_, self.choice_), trained = choose_and_train(
                 settings_of(self.method, self.weight, 1.0, WEIGHTS), rows,
                 [(rows[kept], rows[held_out]) for kept, held_out in folds],
-                self._trainer(x, y, unlabelled, state), judge, state.folder, report,
+                self._trainer(corpus, state), judge, state.folder, report,
             )  # fmt: skip
         self._potential, self.history_ = trained
-        self._lengths = _histogram(unlabelled)
         state.done()
         return self
 
@@ -304,12 +284,12 @@ class SemiSupervisedTagger(BaseEstimator):
 
     def _network(self, vectors: Tensor | None = None) -> nn.Module:
         if self.potential is not None:
-            if self.estimator == "pseudo_likelihood" and not hasattr(self.potential, "site_scores"):
-                if self.method != "supervised":
-                    raise InputError(
-                        f"Expected a potential with a method site_scores for method={self.method!r}, got "
-                        f"{type(self.potential).__name__}: add it, or use method='supervised'."
-                    )
+            by_words = self.method != "supervised" and self.estimator == "pseudo_likelihood"
+            if by_words and not hasattr(self.potential, "site_scores"):
+                raise InputError(
+                    f"Expected a potential with a method site_scores for method={self.method!r}, got "
+                    f"{type(self.potential).__name__}: add it, or use method='supervised'."
+                )
             return copy.deepcopy(self.potential)
         vocabulary, preset = self.vocabulary_, PRESETS[self.preset]
         return TaggingPotential(
@@ -317,23 +297,22 @@ class SemiSupervisedTagger(BaseEstimator):
             own=vocabulary.own, columns=self.columns_.sizes, vectors=vectors, allowed=self._moves,
         )  # fmt: skip
 
-    def _trainer(self, x: Sentences, y: Sentences, unlabelled: Unlabelled, state: Resumable) -> Trainer[_Trained]:
+    def _trainer(self, corpus: Corpus, state: Resumable) -> Trainer[_Trained]:
         """The function that trains once on the tags of some sentences and all text.
 
         A first stage that sees no labels is run once and serves every later call.
         """
         recipe, seed = RECIPES[self.preset], state.seed
-        counts, histogram = torch.tensor(self.vocabulary_.counts[: self.vocabulary_.own]), _histogram(unlabelled)
-        vectors = self._given_vectors()
+        counts, vectors = corpus.counts, self._given_vectors()
         first: list[_Trained] = []
         self.pretraining_seconds_ = 0.0
 
         def batches(rows: np.ndarray, size: int) -> Batches:
             index = torch.from_numpy(rows)
             return Batches(
-                x.at(index), Tags(y.at(index)), unlabelled, labelled=recipe.labelled, unlabelled=size, seed=seed,
-                lengths=x.lengths[index].numpy(),
-                unlabelled_lengths=None if self.estimator == "nce" else np.asarray(unlabelled.lengths),
+                corpus.x.at(index), Tags(corpus.y.at(index)), corpus.unlabelled, labelled=recipe.labelled,
+                unlabelled=size, seed=seed, lengths=corpus.x.lengths[index].numpy(),
+                unlabelled_lengths=None if self.estimator == "nce" else np.asarray(corpus.unlabelled.lengths),
             )  # fmt: skip
 
         def built(setting: Setting, rows: np.ndarray, share: float, run: int) -> tuple[nn.Module, list[Stage]]:
@@ -343,7 +322,7 @@ class SemiSupervisedTagger(BaseEstimator):
                 built_in = isinstance(potential, TaggingPotential)
                 players = SentencePlayers(
                     recipe, self.pretraining, self.estimator, counts,
-                    potential.log_unigram if built_in else counts.clamp(min=0.1).log(), histogram, len(rows),
+                    potential.log_unigram if built_in else counts.clamp(min=0.1).log(), corpus.lengths, len(rows),
                     potential.encoder.state if built_in else 0, heads, share * self.effort,
                 )  # fmt: skip
                 return potential, SENTENCES["supervised" if setting.weight == 0 else self.method](players, setting)
@@ -351,7 +330,7 @@ class SemiSupervisedTagger(BaseEstimator):
         def pretrained(setting: Setting, rows: np.ndarray, report: Report) -> _Trained:
             if not first:
                 potential, stages = built(setting, rows, 1.0, PRETRAINING_RUN)
-                kept = Start(self.start, state.folder, self._start_key(unlabelled, seed))
+                kept = Start(self.start, state.folder, self._start_key(len(corpus.unlabelled), seed))
                 stage, text = stages[:1], batches(rows, recipe.unlabelled[0])
                 history = kept.run(
                     potential, lambda: fit(potential, stage, text, seed=seed, checkpoint=kept.checkpoint, report=report)
@@ -375,11 +354,11 @@ class SemiSupervisedTagger(BaseEstimator):
 
         return train
 
-    def _start_key(self, unlabelled: Unlabelled, seed: int) -> str:
+    def _start_key(self, sentences: int, seed: int) -> str:
         """Tells one pre-trained network from those of other text, settings or seeds."""
         words = hashlib.sha256("\n".join(self.vocabulary_.words).encode()).hexdigest()
         settings = (self.pretraining, self.estimator, self.preset, self.effort, self.columns_.sizes, len(self.classes_))
-        return f"{settings} seed {seed}, {len(unlabelled)} sentences of {words}"
+        return f"{settings} seed {seed}, {sentences} sentences of {words}"
 
     def _given_vectors(self) -> Tensor | None:
         """The user's word vectors, (own, size), or None."""
@@ -423,34 +402,3 @@ class SemiSupervisedTagger(BaseEstimator):
                         row[place] = unseen.setdefault(word, len(self.vocabulary_) + len(unseen))
             self._potential.words.respell(self._potential.preset.spelling(self.vocabulary_, list(unseen)))
         return rows
-
-
-def _vocabulary(sentences: Sequence[Sequence[str]], pool: Pool | None) -> Vocabulary:
-    """All words of the sentences and of the pool."""
-    counts = Counter(word for sentence in sentences for word in sentence)
-    if pool is not None:
-        counts.update({word: int(n) for word, n in zip(pool.words, pool.counts(), strict=True) if n})
-    return Vocabulary.of_counts(counts, most=OWN)
-
-
-def _moves(classes: list[str], tags: list[Sequence[str]]) -> Moves:
-    """What tags may do: the rules of BIOES or IOB2, unless a labelled sentence breaks them."""
-    moves = allowed_moves([str(name) for name in classes])
-    place = {name: k for k, name in enumerate(classes)}
-    kept = all(moves.allow([place[tag] for tag in row]) for row in tags)
-    return moves if kept else allowed_moves([""] * len(classes))
-
-
-def _unlabelled(x: Sentences, labelled: np.ndarray, pool: Pool | None, vocabulary: Vocabulary) -> Unlabelled:
-    """The sentences that teach log p(x): all of x, or where there is a pool that and the untagged ones of x."""
-    if pool is None:
-        return x.shorter(LONGEST)
-    ids = np.array(vocabulary.encode(pool.words), dtype=np.int32)
-    more = pool.translated(ids)
-    untagged = np.setdiff1d(np.arange(len(x)), labelled)
-    return Joined(x.at(torch.from_numpy(untagged)).shorter(LONGEST), more) if len(untagged) else more
-
-
-def _histogram(unlabelled: Unlabelled) -> Tensor:
-    """How many sentences have each number of words."""
-    return torch.from_numpy(np.bincount(np.asarray(unlabelled.lengths)))

@@ -158,7 +158,7 @@ def check_sentences(sentences: Sequence[Sequence[str]]) -> None:
                 raise InputError(f"Expected the words of sentence {i} to be text, got {word!r}: convert it.")
 
 
-def check_match(sentences: Sequence[Sequence[str]], tags: Sequence[Sequence[Any] | None]) -> None:
+def check_match(sentences: Sequence[Sequence[Any]], tags: Sequence[Sequence[Any] | None]) -> None:
     """Refuse tags that do not match the sentences in number, naming the first such sentence."""
     if len(tags) != len(sentences):
         raise InputError(

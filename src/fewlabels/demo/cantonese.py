@@ -82,7 +82,8 @@ def train(method: str, seed: int) -> Model:
         return CRFsuite(features).fit(*zip(*(corpus().train[i] for i in sorted(rows)), strict=True))
     if method == "most_frequent_tag":
         return MostFrequentTag().fit(*zip(*(corpus().train[i] for i in sorted(rows)), strict=True))
-    return SemiSupervisedTagger(method, weight=1.0, effort=EFFORT[method], random_state=seed).fit(sentences, tags)
+    tagger = SemiSupervisedTagger(method, preset="tiny", weight=1.0, effort=EFFORT[method], random_state=seed)
+    return tagger.fit(sentences, tags)
 
 
 def error(model: Model, utterances: list[Utterance]) -> float:

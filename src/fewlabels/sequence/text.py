@@ -148,7 +148,8 @@ class Joined:
             return self.second[index - len(self.first)]
         both = self.first[index[early]].concatenate(self.second[index[~early] - len(self.first)])
         order = torch.cat([early.nonzero(), (~early).nonzero()]).squeeze(1).argsort()
-        return Padded(*(None if part is None else part[order] for part in both))
+        columns = None if both.columns is None else both.columns[order]
+        return Padded(both.values[order], both.lengths[order], columns)
 
 
 class Columns:

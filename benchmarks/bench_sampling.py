@@ -1,16 +1,32 @@
-"""Speed of what only sentences need, as ratios of one run on one thread.
+"""Drawing sentences from the noise model, beside the plain way."""
 
-Variants take turns, as in bench.py; times are processor time.
-"""
+from typing import Any
 
 import torch
-from bench import race
+from race import Section, at_least, race
 from torch import Tensor
 
 from fewlabels.sequence.language_model import LanguageModel
 
+__all__ = ["sections"]
+
 SAMPLING = 7.0
 """Bound from below on the ratio of a plain sampler's time to that of the class-factored noise model."""
+
+
+def sections() -> list[Section]:
+    """Speed of sampling."""
+    sampling = time_sampling()
+    ratios = sampling["ratios"]
+    return [
+        Section(
+            "Sampling 64 sentences of 25 words out of 20,000 with 200 cells, ms",
+            ["sampler", "ms", "ratio"],
+            [[name, f"{ms:.0f}", f"{ratios[name]:.1f}"] for name, ms in sampling["milliseconds"].items()],
+            sampling,
+            [at_least("sampling by classes, times as fast as the plain way", list(ratios.values())[-1], SAMPLING)],
+        )
+    ]
 
 
 def plain_sampler(model: LanguageModel, count: int, length: int) -> tuple[Tensor, Tensor]:
@@ -30,7 +46,7 @@ def plain_sampler(model: LanguageModel, count: int, length: int) -> tuple[Tensor
 
 def time_sampling(
     rounds: int = 5, sentences: int = 64, length: int = 25, words: int = 20_000, cutoffs: tuple[int, ...] = (2000, 8000)
-) -> dict:
+) -> dict[str, Any]:
     """Draw sentences of a given length from an LSTM of 200 cells: milliseconds, and ratios to the plain sampler's.
 
     Words have Zipf's frequencies, so that rare classes are drawn as often as in text; the stop symbol is all but
@@ -57,14 +73,3 @@ def time_sampling(
     )
     plain = medians["nn.LSTM, softmax, multinomial"]
     return {"milliseconds": medians, "ratios": {name: plain / ms for name, ms in medians.items()}}
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    result = time_sampling()
-    for name, ratio in result["ratios"].items():
-        print(f"{name}: {result['milliseconds'][name]:.0f} ms, {ratio:.1f}x")
-    print(
-        f"sampling by classes: {ratio:.1f}x (at least {SAMPLING:g} wanted): {'met' if ratio >= SAMPLING else 'missed'}"
-    )
