@@ -304,4 +304,6 @@ MUTANTS = [
     Mutant("words of a pool under their old numbers", "corpus.py",
            "np.array(vocabulary.encode(pool.words), dtype=np.int32)",
            "np.arange(len(pool.words), dtype=np.int32)", "test_corpus.py with_a_pool"),
+    Mutant("all learns where the head is to", "sentence_methods.py", 'if self.finetune == "head" else stage',
+           "if False else stage", "test_tagger.py head_alone"),
 ]  # fmt: skip

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from sklearn.base import clone
 
 import fewlabels
@@ -12,7 +13,7 @@ import fewlabels.tagger
 from fewlabels import InputError, SemiSupervisedTagger
 from fewlabels.data.pool import Pool, write_pool
 from fewlabels.labels import LinearChain
-from fewlabels.sentence_methods import ESTIMATORS, SENTENCES, STARTS
+from fewlabels.sentence_methods import ESTIMATORS, SCOPES, SENTENCES, STARTS
 from fewlabels.sequence.text import UNKNOWN
 from fewlabels.train import fit
 
@@ -127,6 +128,24 @@ def test_pre_training_is_run_once_for_all_folds_and_candidates(monkeypatch):
     assert stages.count("pre-train") == 1
     assert stages.count("joint") >= 2  # one for each fold
     assert stages.count("supervised") >= 2
+
+
+def test_the_head_alone_learns_where_it_is_asked_to(tmp_path):
+    sentences, tags = text()
+    start = tmp_path / "start.safetensors"
+    moved = {}
+    for scope in SCOPES:
+        tagger = SemiSupervisedTagger("pretrain", finetune=scope, start=start, **QUICK).fit(sentences, tags)
+        begun = load_file(start)
+        weights = tagger._potential.state_dict()
+        moved[scope] = {name for name in weights if not torch.equal(weights[name], begun[name])}
+    assert moved["head"]
+    assert all("head" in name for name in moved["head"])
+    assert moved["head"] < moved["all"]
+    own = torch.nn.Module()
+    own.site_scores = None
+    with pytest.raises(InputError, match=r"submodule head"):
+        SemiSupervisedTagger("pretrain", finetune="head", potential=own, **QUICK).fit(sentences, tags)
 
 
 def test_further_features_of_tokens_decide_where_words_do_not(tmp_path):

@@ -10,22 +10,22 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, NoReturn, ParamSpec
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from fewlabels.errors import DivergenceError, InputError
+from fewlabels.errors import InputError
+from fewlabels.exits import exit_codes, run_or_keep, stop
 from fewlabels.files import claimed_folder, read_run, read_utf8, write_atomically
 from fewlabels.kinds import KINDS, Data, Kind, kind_of, plain, refuse_label
+from fewlabels.reproduce import reproduce
 
 __all__ = ["app", "main"]
 
-_P = ParamSpec("_P")
 _MODEL, _SUMMARY, _CHECKPOINT = "model.safetensors", "summary.json", "checkpoint"
 _CONFUSIONS = 10
 """How many kinds of mistakes `evaluate` shows; all are in its JSON."""
@@ -36,6 +36,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(reproduce, name="reproduce")
 
 
 class Method(str, Enum):
@@ -49,19 +50,6 @@ class Method(str, Enum):
     joint_self_training = "joint_self_training"
 
 
-class Experiment(str, Enum):
-    """What `reproduce` offers."""
-
-    table3 = "table3"
-
-
-class Scale(str, Enum):
-    """The sizes of an experiment."""
-
-    bench = "bench"
-    paper = "paper"
-
-
 ModelArgument = Annotated[
     Path, typer.Argument(metavar="MODEL", help="The folder that `fit` wrote, or the model in it.")
 ]
@@ -73,32 +61,8 @@ def main() -> None:
     app()
 
 
-def _exit_codes(command: Callable[_P, None]) -> Callable[_P, None]:
-    """End a command on bad input (code 2), divergence (1) or Ctrl-C (130) with one line on standard error."""
-
-    @functools.wraps(command)
-    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except InputError as error:
-            _stop(f"error: {error}", 2)
-        except PermissionError as error:
-            _stop(f"error: {error.filename}: expected a path that may be read or written, came: {error.strerror}", 2)
-        except DivergenceError as error:
-            _stop(f"diverged: {error}", 1)
-        except KeyboardInterrupt:
-            _stop("interrupted: nothing was written", 130)
-
-    return wrapped
-
-
-def _stop(message: str, code: int) -> NoReturn:
-    typer.echo(" ".join(message.split()), err=True)
-    raise typer.Exit(code)
-
-
 @app.command()
-@_exit_codes
+@exit_codes
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("demo"),
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds.")] = 5,
@@ -106,68 +70,11 @@ def demo(
     """Compare supervised, pre-trained and joint models on handwritten digits and Cantonese speech."""
     from fewlabels.demo import run_demo
 
-    _run_or_keep(functools.partial(run_demo, out, seeds))
+    run_or_keep(functools.partial(run_demo, out, seeds))
 
 
 @app.command()
-@_exit_codes
-def reproduce(
-    experiment: Annotated[Experiment, typer.Argument(metavar="EXPERIMENT", help="table3: Tables 3 and 4, sentences.")],
-    scale: Annotated[Scale, typer.Option(help="For 2 cores, or the paper's own data and network.")] = Scale.bench,
-    data: Annotated[
-        Path | None, typer.Option(envvar="FEWLABELS_DATA", help="Folder of labelled corpora, such as conll2000/.")
-    ] = None,
-    pool: Annotated[Path | None, typer.Option(help="Unlabelled text; default: wiki/ or one-billion-words/.")] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds of training.")] = 3,
-    tasks: Annotated[
-        str | None, typer.Option(help="Some of pos,chunk,ner; chunk+features: with parts of speech.")
-    ] = None,
-    proportions: Annotated[str, typer.Option(help="Shares of the labels.")] = "0.02,0.1,1",
-    ratios: Annotated[str, typer.Option(help="Unlabelled sentences for each labelled one.")] = "50,250,500",
-    methods: Annotated[
-        str, typer.Option(help="Also bilm, self_training and joint_self_training.")
-    ] = "supervised,crfsuite,pretrain,joint",
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one for each core.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder of results; the same command goes on in it.")] = Path("results"),
-) -> None:
-    """Run one of the paper's experiments, each result stored as soon as it is there, and write its tables."""
-    if data is None:
-        raise InputError("--data: expected the folder of the corpora, came none: give it, or set FEWLABELS_DATA")
-    from fewlabels.experiments.table3 import Settings, run_table3
-
-    settings = Settings(
-        seeds,
-        _numbers("--proportions", proportions),
-        [int(number) for number in _numbers("--ratios", ratios)],
-        _names(methods),
-    )
-    names = None if tasks is None else _names(tasks)
-    _run_or_keep(
-        functools.partial(run_table3, scale.value, data, settings, pool=pool, tasks=names, workers=workers, out=out)
-    )
-
-
-def _run_or_keep(experiment: Callable[[], None]) -> None:
-    """Run many jobs; upon Ctrl-C, say what was kept."""
-    try:
-        experiment()
-    except KeyboardInterrupt:
-        _stop("interrupted: what had finished is stored; the same command goes on from it", 130)
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _numbers(option: str, text: str) -> list[float]:
-    try:
-        return [float(name) for name in _names(text)]
-    except ValueError as error:
-        raise InputError(f"{option}: expected numbers with commas between them, came {text!r}") from error
-
-
-@app.command()
-@_exit_codes
+@exit_codes
 def fit(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Table, folder of class folders, .npz, or CoNLL file.")],
     out: Annotated[Path, typer.Option(help="Folder for the model; the same command resumes in it.")],
@@ -202,7 +109,7 @@ def fit(
 
 
 @app.command()
-@_exit_codes
+@exit_codes
 def predict(
     model: ModelArgument,
     data: Annotated[
@@ -224,7 +131,7 @@ def predict(
 
 
 @app.command()
-@_exit_codes
+@exit_codes
 def evaluate(
     model: ModelArgument,
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Labelled data like those of `fit`.")],
@@ -273,7 +180,7 @@ def evaluate(
 
 
 @app.command()
-@_exit_codes
+@exit_codes
 def score(
     model: ModelArgument,
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Data like those of `fit`.")],
@@ -288,7 +195,7 @@ def score(
 
 
 @app.command()
-@_exit_codes
+@exit_codes
 def sample(
     model: ModelArgument,
     out: Annotated[Path, typer.Option(help="File: .csv for a table, .npz for images, .txt for sentences.")],
@@ -352,8 +259,8 @@ def _train_or_pause(training: Data, run: dict[str, Any], out: Path, verbose: boo
         _train(training, run, out, verbose)
     except KeyboardInterrupt:
         if (out / _CHECKPOINT).exists():
-            _stop(f"interrupted: the state is saved in {out / _CHECKPOINT}; the same command resumes from it", 130)
-        _stop("interrupted before any state was saved: the same command starts again", 130)
+            stop(f"interrupted: the state is saved in {out / _CHECKPOINT}; the same command resumes from it", 130)
+        stop("interrupted before any state was saved: the same command starts again", 130)
 
 
 def _train(training: Data, run: dict[str, Any], out: Path, verbose: bool) -> None:

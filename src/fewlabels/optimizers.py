@@ -21,6 +21,7 @@ __all__ = [
     "cosine",
     "drop",
     "groups",
+    "head_alone",
     "hold",
     "inverse_root",
     "momentum",
@@ -107,6 +108,20 @@ def momentum(rate: float) -> Maker:
     return lambda potential, objective: torch.optim.SGD(
         groups(potential, objective, rate, None, None), momentum=0.9, fused=True
     )
+
+
+def head_alone(maker: Maker) -> Maker:
+    """The same steps for the potential's head alone; its body and the players stay as they are."""
+
+    def make(potential: nn.Module, objective: Objective) -> torch.optim.Optimizer:
+        optimizer = maker(potential, objective)
+        head = {id(p) for name, p in potential.named_parameters() if "head" in name.split(".")}
+        for group in optimizer.param_groups:
+            group["params"] = [p for p in group["params"] if id(p) in head]
+        optimizer.param_groups[:] = [group for group in optimizer.param_groups if group["params"]]
+        return optimizer
+
+    return make
 
 
 def rmsprop(rate: float, player_rate: float | None = None, head_rate: float | None = None) -> Maker:

@@ -21,17 +21,20 @@ from fewlabels.objectives.nce import NCE
 from fewlabels.objectives.pseudo_likelihood import PseudoLikelihood
 from fewlabels.objectives.self_training import SelfTraining
 from fewlabels.objectives.supervised import Supervised
-from fewlabels.optimizers import Maker, Schedule, adam, hold, inverse_root, momentum, warm
+from fewlabels.optimizers import Maker, Schedule, adam, head_alone, hold, inverse_root, momentum, warm
 from fewlabels.sequence.language_model import LanguageModel
 from fewlabels.train import Stage
 
-__all__ = ["ESTIMATORS", "PAPER", "SENTENCES", "SMALL", "STARTS", "TINY", "Plan", "Recipe", "SentencePlayers"]
+__all__ = ["ESTIMATORS", "PAPER", "SCOPES", "SENTENCES", "SMALL", "STARTS", "TINY", "Plan", "Recipe", "SentencePlayers"]
 
 STARTS = ("field", "bilm", "none")
 """Before any label is seen: log p(x) of the random field, a bidirectional language model, or nothing."""
 
 ESTIMATORS = ("pseudo_likelihood", "conditional_nce", "nce")
 """Of log p(x)."""
+
+SCOPES = ("all", "head")
+"""What learns from labels alone after a start."""
 
 
 class Plan(NamedTuple):
@@ -176,8 +179,8 @@ class SentencePlayers(NamedTuple):
     ----------
     recipe
         All that is numeric.
-    pretraining, estimator
-        Out of `STARTS` and `ESTIMATORS`.
+    pretraining, estimator, finetune
+        Out of `STARTS`, `ESTIMATORS` and `SCOPES`.
     counts
         How often each word with a vector of its own was seen, (V,).
     log_unigram
@@ -197,6 +200,7 @@ class SentencePlayers(NamedTuple):
     recipe: Recipe
     pretraining: str
     estimator: str
+    finetune: str
     counts: Tensor
     log_unigram: Tensor
     lengths: Tensor
@@ -248,7 +252,8 @@ class SentencePlayers(NamedTuple):
         """-log p(y | x) alone, from whatever start."""
         if self.pretraining == "none":
             return self._stage("supervised", Supervised(), self.recipe.scratch, self.labelled)
-        return self._stage("fine-tune", Supervised(), self.recipe.finetune, self.labelled, self.heads)
+        stage = self._stage("fine-tune", Supervised(), self.recipe.finetune, self.labelled, self.heads)
+        return stage._replace(optimizer=head_alone(stage.optimizer)) if self.finetune == "head" else stage
 
     def together(self, name: str, objective: Objective, goes_on: bool = False) -> Stage:
         """Labels and text at once; where it goes on from such a stage, the head is kept."""

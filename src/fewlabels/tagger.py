@@ -35,7 +35,7 @@ from fewlabels.labels import LinearChain
 from fewlabels.methods import PRETRAINING, Setting
 from fewlabels.model_file import write_model
 from fewlabels.progress import Report, progress_bar
-from fewlabels.sentence_methods import ESTIMATORS, PAPER, SENTENCES, SMALL, STARTS, TINY, SentencePlayers
+from fewlabels.sentence_methods import ESTIMATORS, PAPER, SCOPES, SENTENCES, SMALL, STARTS, TINY, SentencePlayers
 from fewlabels.sequence.gibbs import gibbs
 from fewlabels.sequence.potential import TaggingPotential
 from fewlabels.sequence.presets import PRESETS
@@ -49,6 +49,11 @@ __all__ = ["SemiSupervisedTagger"]
 
 RECIPES = {"tiny": TINY, "small": SMALL, "paper": PAPER}
 """How the network of each of `fewlabels.sequence.presets.PRESETS` is trained."""
+
+NAMES = {
+    "method": SENTENCES, "pretraining": STARTS, "estimator": ESTIMATORS, "finetune": SCOPES, "preset": PRESETS,
+}  # fmt: skip
+"""The parameters that are one of some names."""
 
 WEIGHTS = (1.0,)
 """Factors on the weight of log p(x) that "auto" compares with 0."""
@@ -85,6 +90,9 @@ class SemiSupervisedTagger(BaseEstimator):
     estimator
         Of log p(x): "pseudo_likelihood" (single words, by ranking), "conditional_nce" (sentences against copies with
         words replaced) or "nce" (dynamic noise-contrastive estimation, as in the paper: slowest to learn).
+    finetune
+        What learns where labels alone follow a start: "all" parameters, or the "head", as the paper's text says; it
+        does not explain the paper's gains.
     preset
         Network and recipe: "small" for a laptop, "tiny" for a first look, "paper" for the paper's.
     vectors
@@ -141,6 +149,7 @@ class SemiSupervisedTagger(BaseEstimator):
         *,
         pretraining: str = "field",
         estimator: str = "pseudo_likelihood",
+        finetune: str = "all",
         preset: str = "small",
         vectors: str | Path | None = None,
         potential: nn.Module | None = None,
@@ -155,6 +164,7 @@ class SemiSupervisedTagger(BaseEstimator):
         self.method = method
         self.pretraining = pretraining
         self.estimator = estimator
+        self.finetune = finetune
         self.preset = preset
         self.vectors = vectors
         self.potential = potential
@@ -189,8 +199,7 @@ class SemiSupervisedTagger(BaseEstimator):
         InputError
             An empty sentence, tags that do not match their sentence, no or too few labelled sentences, one tag only.
         """
-        names = {"method": SENTENCES, "pretraining": STARTS, "estimator": ESTIMATORS, "preset": PRESETS}
-        check_parameters(self, names)
+        check_parameters(self, NAMES)
         corpus = Corpus.of(sentences, tags, pool)
         self.classes_, self.vocabulary_, self.columns_ = corpus.classes, corpus.vocabulary, corpus.columns
         self._moves, self._lengths, rows = corpus.moves, corpus.lengths, corpus.labelled
@@ -290,6 +299,11 @@ class SemiSupervisedTagger(BaseEstimator):
                     f"Expected a potential with a method site_scores for method={self.method!r}, got "
                     f"{type(self.potential).__name__}: add it, or use method='supervised'."
                 )
+            if self.finetune == "head" and not hasattr(self.potential, "head"):
+                raise InputError(
+                    f"Expected a potential with a submodule head for finetune='head', got "
+                    f"{type(self.potential).__name__}: name it so, or use finetune='all'."
+                )
             return copy.deepcopy(self.potential)
         vocabulary, preset = self.vocabulary_, PRESETS[self.preset]
         return TaggingPotential(
@@ -321,7 +335,7 @@ class SemiSupervisedTagger(BaseEstimator):
                 heads = ("head",) if "head" in dict(potential.named_children()) else ()
                 built_in = isinstance(potential, TaggingPotential)
                 players = SentencePlayers(
-                    recipe, self.pretraining, self.estimator, counts,
+                    recipe, self.pretraining, self.estimator, self.finetune, counts,
                     potential.log_unigram if built_in else counts.clamp(min=0.1).log(), corpus.lengths, len(rows),
                     potential.encoder.state if built_in else 0, heads, share * self.effort,
                 )  # fmt: skip

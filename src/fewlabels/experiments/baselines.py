@@ -8,7 +8,7 @@ from typing import Any
 
 import pycrfsuite  # pyright: ignore[reportMissingTypeStubs]
 
-__all__ = ["CRFsuite", "MostFrequentTag", "english_features"]
+__all__ = ["CRFsuite", "MostFrequentTag", "english_features", "residue_features"]
 
 Token = str | tuple[str, ...]
 """A word, or a word with further features."""
@@ -18,6 +18,9 @@ PENALTY, ITERATIONS = 0.1, 100
 
 AFFIX = 4
 """Characters of the longest prefix and suffix."""
+
+REACH = 7
+"""Residues on either side in the window of a protein, as is usual."""
 
 
 class CRFsuite:
@@ -88,6 +91,19 @@ def english_features(sentence: Sequence[Token], i: int) -> list[str]:
         values = {k - here: token[c] for k, token in enumerate(columns)}
         names += [*_window(f"f{c}", values), *_pairs(f"f{c}", values), *_triples(f"f{c}", values)]
     return names + [end for end, there in (("start", i == 0), ("end", i == len(sentence) - 1)) if there]
+
+
+def residue_features(chain: Sequence[str], i: int) -> list[str]:
+    """The residues of a protein chain around a place, and the pairs of neighbours among them.
+
+    Examples
+    --------
+    >>> residue_features("MK", 1)
+    ['bias', 'r[-1]=M', 'r[0]=K', 'r[-1,0]=M|K']
+    """
+    places = range(max(0, i - REACH), min(len(chain), i + REACH + 1))
+    window = {k - i: chain[k] for k in places}
+    return ["bias", *_window("r", window), *_pairs("r", window)]
 
 
 def _window(name: str, window: dict[int, str]) -> list[str]:

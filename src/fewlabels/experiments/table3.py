@@ -33,7 +33,19 @@ from fewlabels.results import Run, code_version, environment
 from fewlabels.sequence.spans import read_spans, score_spans
 from fewlabels.tagger import SemiSupervisedTagger
 
-__all__ = ["DEFAULT_METHODS", "FEATURES", "ROWS", "Row", "Settings", "Source", "plans", "run_table3", "train_and_test"]
+__all__ = [
+    "DEFAULT_METHODS",
+    "FEATURES",
+    "ROWS",
+    "Row",
+    "Settings",
+    "Source",
+    "plans",
+    "run_table3",
+    "score",
+    "train_and_test",
+    "written_pool",
+]
 
 FEATURES = "+features"
 """Behind a task's name: its tokens come with their further features, as the part of speech for chunking."""

@@ -1,0 +1,94 @@
+"""The command line's experiments: each stores its results as soon as they are there, and goes on from them."""
+
+import functools
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fewlabels.errors import InputError
+from fewlabels.exits import exit_codes, run_or_keep
+
+__all__ = ["reproduce"]
+
+reproduce = typer.Typer(help="Run an experiment, each result stored as soon as it is there.", no_args_is_help=True)
+
+
+class Scale(str, Enum):
+    """The sizes of an experiment."""
+
+    bench = "bench"
+    paper = "paper"
+
+
+RESULTS = Path("results")
+DataOption = Annotated[
+    Path | None, typer.Option(envvar="FEWLABELS_DATA", help="Folder of labelled corpora, such as conll2000/.")
+]
+SeedsOption = Annotated[int, typer.Option(min=1, help="Number of seeds of training.")]
+WorkersOption = Annotated[int | None, typer.Option(min=1, help="Processes; default: one for each core.")]
+OutOption = Annotated[Path, typer.Option(help="Folder of results; the same command goes on in it.")]
+
+
+@reproduce.command()
+@exit_codes
+def table3(
+    scale: Annotated[Scale, typer.Option(help="For 2 cores, or the paper's own data and network.")] = Scale.bench,
+    data: DataOption = None,
+    pool: Annotated[Path | None, typer.Option(help="Unlabelled text; default: wiki/ or one-billion-words/.")] = None,
+    seeds: SeedsOption = 3,
+    tasks: Annotated[
+        str | None, typer.Option(help="Some of pos,chunk,ner; chunk+features: with parts of speech.")
+    ] = None,
+    proportions: Annotated[str, typer.Option(help="Shares of the labels.")] = "0.02,0.1,1",
+    ratios: Annotated[str, typer.Option(help="Unlabelled sentences for each labelled one.")] = "50,250,500",
+    methods: Annotated[
+        str, typer.Option(help="Also bilm, self_training and joint_self_training.")
+    ] = "supervised,crfsuite,pretrain,joint",
+    workers: WorkersOption = None,
+    out: OutOption = RESULTS,
+) -> None:
+    """Run Tables 3 and 4: supervised, pre-trained and joint taggers of three tasks."""
+    folder = _given(data)
+    from fewlabels.experiments.table3 import Settings, run_table3
+
+    settings = Settings(
+        seeds,
+        _numbers("--proportions", proportions),
+        [int(number) for number in _numbers("--ratios", ratios)],
+        _names(methods),
+    )
+    names = None if tasks is None else _names(tasks)
+    run_or_keep(
+        functools.partial(run_table3, scale.value, folder, settings, pool=pool, tasks=names, workers=workers, out=out)
+    )
+
+
+@reproduce.command()
+@exit_codes
+def beyond(
+    data: DataOption = None, seeds: SeedsOption = 3, workers: WorkersOption = None, out: OutOption = RESULTS
+) -> None:
+    """Run what the paper has not: the tagger left untouched, on names in social media, and taggers of proteins."""
+    folder = _given(data)
+    from fewlabels.experiments.beyond import run_beyond
+
+    run_or_keep(functools.partial(run_beyond, folder, seeds=seeds, workers=workers, out=out))
+
+
+def _given(data: Path | None) -> Path:
+    if data is None:
+        raise InputError("--data: expected the folder of the corpora, came none: give it, or set FEWLABELS_DATA")
+    return data
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _numbers(option: str, text: str) -> list[float]:
+    try:
+        return [float(name) for name in _names(text)]
+    except ValueError as error:
+        raise InputError(f"{option}: expected numbers with commas between them, came {text!r}") from error
