@@ -18,7 +18,8 @@ demo: $(READY)
 	$(BIN)/fewlabels demo --out demo
 
 report: $(READY)
-	$(BIN)/python -m fewlabels.demo.report demo
+	$(BIN)/python -m fewlabels.experiments.tables results
+	test ! -e demo/results.jsonl || $(BIN)/python -m fewlabels.demo.report demo
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest

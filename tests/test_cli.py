@@ -75,7 +75,8 @@ class Means(Saved):
 
 
 class Words(Saved):
-    def fit(self, sentences, tags):
+    def fit(self, sentences, tags, pool=None):
+        assert pool is None or pool.words
         self.state = {w: t for s, m in zip(sentences, tags, strict=True) if m for w, t in zip(s, m, strict=True)}
         self._start(sorted(set(self.state.values())))
         return self
@@ -248,6 +249,18 @@ def test_sentences_from_fit_to_sample(work):
     assert Path("new.txt").read_text() == "dogs bark cats\n" * 2
 
 
+def test_a_folder_of_text_teaches_as_a_file_does_and_leaves_no_copy(work):
+    Path("text").mkdir()
+    Path("text/one.txt").write_text("dogs bark loudly\n")
+    Path("text/two.txt").write_text("cats\n")
+    summaries = [
+        json.loads(run("fit", "small.conll", "--unlabelled", text, "--out", out, "--json"))
+        for text, out in (("text.txt", "out"), ("text", "other"))
+    ]
+    assert [summary["unlabelled"] for summary in summaries] == [2, 2]
+    assert sorted(path.name for path in Path("other").iterdir()) == ["model.safetensors", "run.json", "summary.json"]
+
+
 def test_tags_of_unlabelled_sentences_are_ignored(work):
     Path("more.conll").write_text("dogs X\n\nflies Y\n")
     summary = json.loads(run("fit", "small.conll", "--unlabelled", "more.conll", "--out", "out", "--json"))
@@ -416,6 +429,7 @@ FILES = {
     "other.csv": "a,c\n1,2\n",
     "ragged.conll": "a X\nb\n",
     "empty.conll": "\n\n",
+    "nothing.txt": "\n\n",
     "image.npz": "no archive",
     "cut.parquet": "PAR1",
     "odd.xlsx": "x",
@@ -442,6 +456,8 @@ FILES = {
         (["empty.conll"], "empty file"),
         (["small.conll", "--label", "tag"], "expected --label with a table only"),
         (["small.conll", "--unlabelled", "empty.conll"], "empty file"),
+        (["small.conll", "--unlabelled", "nothing.txt"], "came none"),
+        (["small.conll", "--unlabelled", "absent.txt"], "absent.txt"),
     ],
 )
 def test_bad_input_to_fit_writes_nothing(work, arguments, message):

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fewlabels.classifier import SemiSupervisedClassifier
+    from fewlabels.data.pool import Pool, write_pool
+    from fewlabels.data.shards import stream_text
     from fewlabels.errors import DivergenceError, InputError
     from fewlabels.loading import load
     from fewlabels.model_selection import LabelledKFold
@@ -18,18 +20,24 @@ __all__ = [
     "DivergenceError",
     "InputError",
     "LabelledKFold",
+    "Pool",
     "SemiSupervisedClassifier",
     "SemiSupervisedTagger",
     "load",
+    "stream_text",
+    "write_pool",
 ]
 
 _HOME = {
     "DivergenceError": "errors",
     "InputError": "errors",
     "LabelledKFold": "model_selection",
+    "Pool": "data.pool",
     "SemiSupervisedClassifier": "classifier",
     "SemiSupervisedTagger": "tagger",
     "load": "loading",
+    "stream_text": "data.shards",
+    "write_pool": "data.pool",
 }
 
 

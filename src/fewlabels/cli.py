@@ -26,7 +26,7 @@ from fewlabels.reproduce import reproduce
 
 __all__ = ["app", "main"]
 
-_MODEL, _SUMMARY, _CHECKPOINT = "model.safetensors", "summary.json", "checkpoint"
+_MODEL, _SUMMARY, _CHECKPOINT, _POOL = "model.safetensors", "summary.json", "checkpoint", "pool"
 _CONFUSIONS = 10
 """How many kinds of mistakes `evaluate` shows; all are in its JSON."""
 
@@ -78,7 +78,9 @@ def demo(
 def fit(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Table, folder of class folders, .npz, or CoNLL file.")],
     out: Annotated[Path, typer.Option(help="Folder for the model; the same command resumes in it.")],
-    unlabelled: Annotated[Path | None, typer.Option(help="More data, without labels.")] = None,
+    unlabelled: Annotated[
+        Path | None, typer.Option(help="More data, without labels; of sentences also a folder of text.")
+    ] = None,
     label: Annotated[str | None, typer.Option(help="Column of the labels of a table; empty cells: unlabelled.")] = None,
     method: Annotated[Method, typer.Option(help="How to learn from the unlabelled data.")] = Method.joint,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
@@ -271,14 +273,14 @@ def _train(training: Data, run: dict[str, Any], out: Path, verbose: bool) -> Non
     checkpoint = out / _CHECKPOINT
     estimator = estimator_class(run["method"], random_state=run["seed"], verbose=verbose, checkpoint=checkpoint)
     start = time.perf_counter()
-    estimator.fit(training.x, training.y)
+    more = _fit(estimator, training, out / _POOL)
     seconds = time.perf_counter() - start
     estimator.save(out / _MODEL)
     labelled = sum(label is not None and label != -1 for label in training.y)
     summary = {
         "method": run["method"],
         "labelled": labelled,
-        "unlabelled": len(training.y) - labelled,
+        "unlabelled": len(training.y) - labelled + more,
         "classes": [plain(name) for name in estimator.classes_],
         "choice": estimator.choice_,
         "seconds": round(seconds, 1),
@@ -288,11 +290,35 @@ def _train(training: Data, run: dict[str, Any], out: Path, verbose: bool) -> Non
     shutil.rmtree(checkpoint, ignore_errors=True)
 
 
+def _fit(estimator: Any, training: Data, folder: Path) -> int:
+    """Fit, with text tokenised into a folder that stays while training may be resumed; how many sentences it had."""
+    from fewlabels.data.pool import Pool, write_pool
+    from fewlabels.data.shards import stream_text
+
+    if training.text is None:
+        estimator.fit(training.x, training.y)
+        return 0
+    if not folder.exists():
+        write_pool(stream_text(training.text), folder)
+    pool = Pool(folder)
+    try:
+        estimator.fit(training.x, training.y, pool=pool)
+    except InputError:
+        shutil.rmtree(folder)
+        raise
+    shutil.rmtree(folder)
+    return len(pool)
+
+
 def _digest(data: Data) -> str:
     """Return a hash of the inputs and labels, by which a run knows its data again."""
     import numpy as np
 
+    from fewlabels.data.shards import stream_text
+
     digest = hashlib.sha256(repr(list(data.y)).encode())
+    for words in stream_text(data.text) if data.text else ():
+        digest.update(" ".join(words).encode())
     if isinstance(data.x, np.ndarray):
         digest.update(repr(data.x.shape).encode() + data.x.tobytes())
     else:

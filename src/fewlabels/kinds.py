@@ -12,12 +12,16 @@ __all__ = ["KINDS", "Data", "Kind", "kind_of", "plain", "refuse_label"]
 
 
 class Data(NamedTuple):
-    """What a command reads: inputs, labels (where there are any), the names of the rows and of the features."""
+    """What a command reads: inputs, labels (where there are any), the names of the rows and of the features.
+
+    ``text`` is a file or folder of more sentences, too many to be held in memory.
+    """
 
     x: Any
     y: Any
     names: list[str]
     columns: list[str] | None
+    text: Path | None = None
 
 
 class Kind(NamedTuple):
@@ -137,7 +141,9 @@ def _sequence_training(data: Path, unlabelled: Path | None, label: str | None) -
 
     refuse_label(data, label, "sequences")
     tokens, tags = read_sentences(data)
-    more = [] if unlabelled is None else _untagged(unlabelled)
+    if unlabelled is None or unlabelled.is_dir() or _is_text(unlabelled):
+        return Data(tokens, tags, _numbers(tokens), None, unlabelled)
+    more = _untagged(unlabelled)
     return Data(tokens + more, [*tags, *[None] * len(more)], _numbers(tokens + more), None)
 
 
@@ -152,7 +158,11 @@ def _untagged(path: Path) -> list[list[str]]:
     """Read sentences without tags: plain text if the file is named `.txt`, else columns."""
     from fewlabels.data.sequences import read_text, read_tokens
 
-    return read_text(path) if path.suffix.lower() == ".txt" else read_tokens(path)
+    return read_text(path) if _is_text(path) else read_tokens(path)
+
+
+def _is_text(path: Path) -> bool:
+    return path.suffix.lower() == ".txt"
 
 
 def _sequence_predictions(estimator: Any, data: Data) -> list[dict[str, Any]]:
