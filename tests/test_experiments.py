@@ -477,6 +477,20 @@ def test_what_is_missing_is_told_in_a_line(data, options, told, monkeypatch):
     assert not Path("results/table3-bench.jsonl").exists()
 
 
+def test_a_package_that_is_missing_is_told_in_a_line(data, monkeypatch):
+    from typer.testing import CliRunner
+
+    from fewlabels.cli import app
+
+    monkeypatch.setitem(sys.modules, "pycrfsuite", None)
+    for module in ("baselines", "table3", "beyond"):
+        monkeypatch.delitem(sys.modules, f"fewlabels.experiments.{module}", raising=False)
+    result = CliRunner().invoke(app, ["reproduce", "table3", "--data", str(data)])
+    assert result.exit_code == 2
+    assert "expected the package pycrfsuite" in result.stderr
+    assert "pip install" in result.stderr
+
+
 def test_features_of_words_by_hand():
     from fewlabels.experiments.baselines import english_features
 

@@ -14,7 +14,7 @@ _P = ParamSpec("_P")
 
 
 def exit_codes(command: Callable[_P, None]) -> Callable[_P, None]:
-    """End a command on bad input (code 2), divergence (1) or Ctrl-C (130) with one line on standard error."""
+    """End a command on bad input or a missing package (code 2), divergence (1) or Ctrl-C (130), with one line."""
 
     @functools.wraps(command)
     def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> None:
@@ -24,6 +24,12 @@ def exit_codes(command: Callable[_P, None]) -> Callable[_P, None]:
             stop(f"error: {error}", 2)
         except PermissionError as error:
             stop(f"error: {error.filename}: expected a path that may be read or written, came: {error.strerror}", 2)
+        except ModuleNotFoundError as error:
+            stop(
+                f"error: expected the package {error.name}, which is not installed: "
+                "pip install 'fewlabels[demo,images,parquet]' brings all that the commands need",
+                2,
+            )
         except DivergenceError as error:
             stop(f"diverged: {error}", 1)
         except KeyboardInterrupt:
