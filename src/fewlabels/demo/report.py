@@ -26,8 +26,8 @@ TITLES = {
     "hkcancor": "Sentences: parts of speech of conversational Cantonese, 100 labelled utterances",
 }
 NOTES = {
-    "hkcancor": f"Pre-training and joint training stop at {EFFORT['joint']:g} of their recipes' steps, for the demo's time; "
-    "supervised training takes all of its own.",
+    "hkcancor": f"Pre-training and joint training stop at {EFFORT['joint']:g} of their recipes' steps, for the demo's "
+    "time; supervised training takes all of its own.",
 }
 NAMES = {
     "supervised": "supervised (labels alone)",
