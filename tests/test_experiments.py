@@ -18,7 +18,7 @@ import pytest
 from fewlabels.errors import InputError
 from fewlabels.experiments.published import PROPORTIONS, RATIOS, TASKS, published, reductions
 from fewlabels.experiments.runner import Busy, Job, making, run_jobs
-from fewlabels.experiments.tables import error_reduction, grid, notes, text, wins, write_tables
+from fewlabels.experiments.tables import TASK_OF, error_reduction, grid, notes, text, wins, write_tables
 from fewlabels.results import Run, read_runs, write_runs
 
 
@@ -235,10 +235,11 @@ def of_paper():
 
 
 def test_the_papers_own_counts_come_out():
-    cells = grid(of_paper())
+    further = {"dataset": "conll2000_chunk+features"}  # no setting of the paper's: not counted
+    cells = grid([*of_paper(), run("supervised", value=0.1, **further), run("joint", value=0.9, ratio=50.0, **further)])
     assert wins(cells, "supervised") == (25, 27)
     assert wins(cells, "pretrain") == (23, 27)
-    assert all(cell.mean == pytest.approx(cell.paper) for cell in cells.values())
+    assert all(cell.mean == pytest.approx(cell.paper) for cell in cells.values() if cell.dataset in TASK_OF)
 
 
 def test_cells_by_hand():
@@ -302,7 +303,7 @@ def test_tables_are_written(tmp_path):
     assert (one["mean"], one["paper"], one["sd"], one["seeds"]) == ("0.8224", "0.8224", "", "1")
     assert float(one["errors_avoided_over_supervised"]) == pytest.approx(16.5, abs=0.05)
     html = path.with_suffix(".html").read_text()
-    assert html.count("data:image/png;base64,") == 2 and "http" not in html and "<td>16.5</td>" in html
+    assert html.count("data:image/png;base64,") == 2 and "://" not in html and "<td>16.5</td>" in html
 
 
 SENTENCES = [(f"word{i} is 19{i % 10}".split(), ["NN", "VBZ", "CD"]) for i in range(1600)]

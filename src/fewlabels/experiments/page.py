@@ -120,6 +120,7 @@ def _panel(axes: Axes, cells: list[Cell], read: Callable[[Cell], float]) -> None
             _points(axes, own, read, COLOURS[method])
     axes.set_xscale("log")
     axes.set_xticks(RATIOS, [f"{ratio}" for ratio in RATIOS])
+    axes.set_xlim(0.9 * RATIOS[0], 1.1 * RATIOS[-1])
     axes.minorticks_off()
     axes.set_xlabel("U/L", fontsize=8)
     axes.set_ylabel("%", fontsize=8)

@@ -179,8 +179,12 @@ def _sd(values: np.ndarray) -> float:
 
 
 def wins(cells: Grid, reference: str) -> tuple[int, int]:
-    """In how many settings joint training has a higher mean than a reference, and of how many; over common seeds."""
-    differences = [getattr(cell, reference).mean for cell in cells.values() if cell.method == "joint"]
+    """In how many settings joint training has a higher mean than a reference, and of how many; over common seeds.
+
+    Settings are those of the paper's tasks; tokens with further features are not among them.
+    """
+    joint = [cell for cell in cells.values() if cell.method == "joint" and cell.dataset in TASK_OF]
+    differences = [getattr(cell, reference).mean for cell in joint]
     known = [difference for difference in differences if difference == difference]
     return sum(difference > 0 for difference in known), len(known)
 
