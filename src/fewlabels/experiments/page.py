@@ -43,6 +43,8 @@ COLOURS = {
     "joint": "#2a6f97",
     "bilm": "#7fbf7b",
     "self_training": "#af8dc3",
+    "bilm_self_training": "#1b7837",
+    "pretrain_self_training": "#b35806",
     "joint_self_training": "#c51b7d",
 }
 

@@ -80,6 +80,8 @@ ROWS = {
     "joint": Row("joint", "field"),
     "bilm": Row("pretrain", "bilm"),
     "self_training": Row("self_training"),
+    "bilm_self_training": Row("self_training", "bilm"),
+    "pretrain_self_training": Row("self_training", "field"),
     "joint_self_training": Row("joint_self_training", "field"),
 }
 DEFAULT_METHODS = ("supervised", "crfsuite", "pretrain", "joint")

@@ -44,6 +44,8 @@ METHODS = {
     "joint": "joint",
     "bilm": "biLM",
     "self_training": "self-train",
+    "bilm_self_training": "biLM + self-train",
+    "pretrain_self_training": "pre-train + self-train",
     "joint_self_training": "joint + self-train",
 }
 """Rows of results in their order, and their headings."""
@@ -61,7 +63,7 @@ SAME_DATA = ("conll2000_chunk", "ptb_pos", "conll2003_ner")
 """Data sets of the paper."""
 
 NAN = float("nan")
-WIDTH = 170
+WIDTH = 200
 
 
 class Difference(NamedTuple):
