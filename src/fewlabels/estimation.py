@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -21,7 +21,6 @@ from fewlabels.progress import Report
 from fewlabels.selection import SHORTER, Choice, candidates, choose, describe
 
 __all__ = [
-    "Outcome",
     "Resumable",
     "Trainer",
     "check_parameters",
@@ -55,13 +54,6 @@ class Trainer(Protocol[Model]):
 
 
 Fitted = TypeVar("Fitted")
-
-
-class Outcome(NamedTuple, Generic[Fitted]):
-    """A choice and the model trained on all labels under it."""
-
-    choice: Choice
-    model: Fitted
 
 
 def check_parameters(estimator: BaseEstimator, named: Mapping[str, Iterable[str]]) -> None:
@@ -98,8 +90,8 @@ def choose_and_train(
     judge: Callable[[Fitted, np.ndarray], np.ndarray],
     folder: Path | None,
     report: Report,
-) -> Outcome[Fitted]:
-    """Choose among settings by cross-validation and train on all labels under the chosen one.
+) -> tuple[Choice, Fitted]:
+    """Choose among settings by cross-validation: the choice, and the model trained on all labels under it.
 
     Should the chosen one then diverge for good, supervised training takes its place, and the reason says so.
 
@@ -141,7 +133,7 @@ def choose_and_train(
             SUPERVISED, f"{choice.reason}; it diverged on all labels, so supervised training took its place"
         )
         model = train(rows, SUPERVISED, 1.0, 0, overall.run(0.0, "training, supervised"), None)
-    return Outcome(choice, model)
+    return choice, model
 
 
 class _Overall:
