@@ -44,7 +44,7 @@ def table3(
     proportions: Annotated[str, typer.Option(help="Shares of the labels.")] = "0.02,0.1,1",
     ratios: Annotated[str, typer.Option(help="Unlabelled sentences for each labelled one.")] = "50,250,500",
     methods: Annotated[
-        str, typer.Option(help="Also bilm, self_training; bilm_, pretrain_ and joint_self_training.")
+        str, typer.Option(help="Rows of the table; a wrong name is answered with all of them.")
     ] = "supervised,crfsuite,pretrain,joint",
     workers: WorkersOption = None,
     out: OutOption = RESULTS,

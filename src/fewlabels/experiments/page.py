@@ -46,6 +46,9 @@ COLOURS = {
     "bilm_self_training": "#1b7837",
     "pretrain_self_training": "#b35806",
     "joint_self_training": "#c51b7d",
+    "pretrain_conditional_nce": "#fdb863",
+    "pretrain_nce": "#8c510a",
+    "joint_nce": "#01665e",
 }
 
 

@@ -66,11 +66,14 @@ class Row(NamedTuple):
         Of `fewlabels.SemiSupervisedTagger`; no method stands for CRFsuite.
     text
         Whether it learns from unlabelled sentences; if not, its only ratio is 0.
+    estimator
+        Of log p(x), of the tagger.
     """
 
     method: str | None
     pretraining: str = "none"
     text: bool = True
+    estimator: str = "pseudo_likelihood"
 
 
 ROWS = {
@@ -83,6 +86,9 @@ ROWS = {
     "bilm_self_training": Row("self_training", "bilm"),
     "pretrain_self_training": Row("self_training", "field"),
     "joint_self_training": Row("joint_self_training", "field"),
+    "pretrain_conditional_nce": Row("pretrain", "field", estimator="conditional_nce"),
+    "pretrain_nce": Row("pretrain", "field", estimator="nce"),
+    "joint_nce": Row("joint", "field", estimator="nce"),
 }
 DEFAULT_METHODS = ("supervised", "crfsuite", "pretrain", "joint")
 
@@ -238,6 +244,8 @@ def _config(scale: str, method: str, sentences: int, size: int, source: Source) 
     config: dict[str, Any] = {"sentences": sentences, "unlabelled": size}
     if row.method is not None:
         config |= {"pretraining": row.pretraining, "weight": 1.0, "preset": PRESETS[scale]}
+    if row.estimator != Row(None).estimator:  # the default goes without saying
+        config["estimator"] = row.estimator
     if row.text and source.pool is not None:
         config["pool"] = source.pool.name
     return config
@@ -310,6 +318,7 @@ def _tagger(run: Run, source: Source, start: Path | None, checkpoint: Path) -> S
     return SemiSupervisedTagger(
         row.method or "",
         pretraining=row.pretraining,
+        estimator=row.estimator,
         preset=run.config["preset"],
         vectors=source.data / VECTORS if run.scale == "paper" else None,
         weight=run.config["weight"],

@@ -47,6 +47,9 @@ METHODS = {
     "bilm_self_training": "biLM + self-train",
     "pretrain_self_training": "pre-train + self-train",
     "joint_self_training": "joint + self-train",
+    "pretrain_conditional_nce": "pre-train, conditional NCE",
+    "pretrain_nce": "pre-train, NCE",
+    "joint_nce": "joint, NCE",
 }
 """Rows of results in their order, and their headings."""
 
