@@ -8,10 +8,10 @@ task               files                                                        
 `conll2000_chunk`  ``conll2000/{train,test}.txt``                                                     bench, paper
 `ewt_pos`          ``ud_ewt/en_ewt-ud-{train,dev,test}.conllu``                                       bench
 `wikigold_ner`     ``wikigold/wikigold.conll.txt``                                                    bench
-`wnut17_ner`       ``wnut17/{train,dev,test}.conll``                                                  bench
+`wnut17_ner`       ``wnut17/{train,dev,test}.conll``                                                  beyond
 `ptb_pos`          ``ptb/<00..24>/*.pos`` (LDC99T42, ``tagged/pos/wsj``)                              paper
 `conll2003_ner`    ``conll2003/eng.{train,testa,testb}``                                              paper
-`cb513`            ``cb513/cb513.conll``                                                              proteins
+`cb513`            ``cb513/cb513.conll``                                                              beyond
 pools              ``wiki/``; ``one-billion-words/`` (``training-monolingual.tokenized.shuffled``)    bench; paper
 =================  =================================================================================  ==============
 
