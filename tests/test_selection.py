@@ -88,9 +88,9 @@ def test_a_chosen_setting_that_diverges_on_all_labels_gives_way_to_supervised_tr
         return np.zeros((2, len(held_out))) + (0.0 if model.weight else 0.5)
 
     rows, quiet = np.arange(4), lambda *arguments: None
-    outcome = choose_and_train(SETTINGS[:2], rows, FOLDS, train, judge, None, quiet)
-    assert outcome.model == SUPERVISED
-    assert "diverged" in outcome.choice.reason
+    choice, model = choose_and_train(SETTINGS[:2], rows, FOLDS, train, judge, None, quiet)
+    assert model == SUPERVISED
+    assert "diverged" in choice.reason
     with pytest.raises(DivergenceError):  # a fixed setting is what the user wants: no silent replacement
         choose_and_train(SETTINGS[1:2], rows, FOLDS, train, judge, None, quiet)
 
