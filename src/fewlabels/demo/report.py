@@ -13,7 +13,6 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from fewlabels.demo.cantonese import EFFORT
 from fewlabels.experiments.page import STYLE, picture
 from fewlabels.files import write_atomically
 from fewlabels.results import Run, Summary, percent, read_runs, summarise
@@ -24,10 +23,6 @@ PAGE = "report.html"
 TITLES = {
     "digits": "Images: handwritten digits, 5 labels a class",
     "hkcancor": "Sentences: parts of speech of conversational Cantonese, 100 labelled utterances",
-}
-NOTES = {
-    "hkcancor": f"Pre-training and joint training stop at {EFFORT['joint']:g} of their recipes' steps, for the demo's "
-    "time; supervised training takes all of its own.",
 }
 NAMES = {
     "supervised": "supervised (labels alone)",
@@ -52,7 +47,6 @@ def write_report(out: Path, runs: list[Run]) -> Path:
         sections.append(
             {
                 "title": TITLES[dataset],
-                "note": NOTES.get(dataset, ""),
                 "rows": summaries,
                 "bars": picture(_bars(own, summaries)),
                 "curves": picture(_curves({m: d["history"] for m, d in details.items() if "history" in d})),
@@ -146,7 +140,6 @@ _TEMPLATE = jinja2.Environment(autoescape=True).from_string("""<!doctype html>
 <p>Mean test error over {{ seeds }} draws of the labels, ± standard deviation; differences from supervised training are
 taken draw by draw. The test split was looked at once, by the finished model. Methods of this library are in bold.</p>
 {% for s in sections %}<h2>{{ s.title }}</h2>
-{% if s.note %}<p>{{ s.note }}</p>{% endif %}
 <table><tr><th>method</th><th>error %</th><th>minus supervised</th><th>seconds a run</th></tr>
 {% for r in s.rows %}<tr{% if r.method in ("supervised", "pretrain", "joint") %} class="ours"{% endif %}>
 <td>{{ names[r.method] }}</td><td>{{ percent(r.mean, r.sd) }}</td><td>{{ percent(r.paired_mean, r.paired_sd) }}</td>
