@@ -12,14 +12,15 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from fewlabels.batches import Batches
-from fewlabels.methods import PRETRAINING, VECTORS, Setting
+from fewlabels.methods import PRETRAINING, Setting
 from fewlabels.scaling import Scaling
 from fewlabels.sentence_methods import SENTENCES, SMALL, TINY, Recipe, SentencePlayers
 from fewlabels.sequence.potential import TaggingPotential
 from fewlabels.sequence.presets import PRESETS
 from fewlabels.sequence.text import Sentences, Tags, Vocabulary
 from fewlabels.train import Stage, train
-from fewlabels.vectors import build_players, build_potential
+from fewlabels.vector_methods import VECTORS
+from fewlabels.vectors import build_players, build_potential, preset_for
 
 __all__ = ["sections"]
 
@@ -95,8 +96,8 @@ def digit_steps() -> Steps:
     batches = Batches(data[:50], torch.from_numpy(truth[kept[:50]]), data, labelled=50, unlabelled=50, seed=0)
 
     def stages(method: str) -> Steps:
-        potential = build_potential(None, data, 10)
-        players = build_players(None, potential, data, 1.0)
+        potential = build_potential(None, preset_for("dense", (64,)), data, 10)
+        players = build_players(None, preset_for("dense", (64,)), potential, data, 1.0)
         return {stage.name: blocks(potential, stage, batches) for stage in VECTORS[method](players, Setting())}
 
     return stages("supervised") | stages("joint")

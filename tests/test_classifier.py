@@ -15,7 +15,8 @@ from torch import nn
 
 import fewlabels
 from fewlabels import InputError, LabelledKFold, SemiSupervisedClassifier
-from fewlabels.methods import VECTORS
+from fewlabels.vector_methods import VECTORS
+from fewlabels.vectors import PRESETS
 
 QUICK = {"effort": 0.03, "random_state": 0}
 
@@ -45,6 +46,45 @@ def test_every_method_learns_tables(method):
     np.testing.assert_allclose(p.sum(1), 1, rtol=1e-6)
     assert (model.classes_[p.argmax(1)] == model.predict(X)).all()
     assert model.score_samples(X).shape == (120,)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"preset": "large"}, "preset to be one of auto, dense, small, mnist"),
+        ({"preset": "small"}, r"images \(N, H, W\)"),
+        ({"preset": "cifar10"}, r"images \(N, 32, 32, 3\)"),
+        ({"accelerator": "abacus"}, "accelerator to be one of auto, cpu"),
+        ({"precision": "half"}, "precision to be one of auto, float32"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_what_does(parameters, message):
+    X, y, _ = blobs()
+    with pytest.raises(InputError, match=message):
+        SemiSupervisedClassifier(**parameters).fit(X, y)
+
+
+def test_a_machine_without_the_accelerator_is_told_so():
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    X, y, _ = blobs()
+    with pytest.raises(InputError, match="machine with cuda, got one without"):
+        SemiSupervisedClassifier(accelerator="cuda").fit(X, y)
+
+
+@pytest.mark.parametrize("method", ["supervised", "pretrain", "joint"])
+@pytest.mark.parametrize(("preset", "shape"), [("mnist", (28, 28)), ("svhn", (32, 32, 3)), ("cifar10", (32, 32, 3))])
+def test_the_papers_presets_train(preset, shape, method, monkeypatch):
+    few = PRESETS[preset].recipe._replace(batch=2)
+    monkeypatch.setitem(PRESETS, preset, PRESETS[preset]._replace(recipe=few))
+    x = np.random.default_rng(0).integers(0, 256, (12, *shape), dtype=np.uint8)
+    y = np.where(np.arange(12) < 6, np.arange(12) % 2, -1)
+    model = SemiSupervisedClassifier(
+        method, preset=preset, weight=1.0, step_size=1.0, effort=1e-5, precision="float32", random_state=0
+    ).fit(x, y)
+    assert np.isfinite(model.predict_proba(x)).all()
+    assert "supervised" in model.history_[-1].values
+    assert all(np.isfinite(list(record.values.values())).all() for record in model.history_)
 
 
 @pytest.mark.parametrize("shape", [(120, 4, 5), (120, 4, 5, 3), (40, 36, 36)])

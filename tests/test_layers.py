@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from fewlabels.image import ConvGenerator, ConvNet
+from fewlabels.image import ConvGenerator, ConvNet, small_body
 from fewlabels.layers import BatchStatistics, RMSprop, WeightNormConv, WeightNormLinear, initialise_from_data
 from fewlabels.tabular import MLP, MLPGenerator
 
@@ -37,7 +37,7 @@ def test_only_the_last_layers_scale_is_trained(train_scale):
     ("network", "x"),
     [
         (MLP(6, 3, hidden=(8, 5)), torch.randn(400, 6) * 3 + 1),
-        (ConvNet(2, 3, width=4), torch.randn(60, 2, 8, 8) * 3 + 1),
+        (ConvNet(small_body(2, 4), 16, 3), torch.randn(60, 2, 8, 8) * 3 + 1),
     ],
     ids=["dense", "convolutional"],
 )
@@ -47,7 +47,7 @@ def test_initialisation_from_data_standardises_every_layer(network, x):
     seen = []
     layers = [m for m in network.modules() if isinstance(m, WeightNormLinear | WeightNormConv)]
     for layer in layers:
-        layer.register_forward_hook(lambda module, inputs, output: seen.append((module.spread, output)))
+        layer.register_forward_hook(lambda module, inputs, output: seen.append((module.spread, output.clone())))
     network(x)
     assert len(seen) == len(layers) > 2
     for spread, output in seen:

@@ -197,6 +197,20 @@ def test_control_and_entropy_are_the_square_of_u_and_the_uncertainty_of_y_on_the
     torch.testing.assert_close(terms.loss["entropy"], -0.7 * (p * p.log()).sum(1).mean())
 
 
+def test_the_scalar_potential_is_the_first_score_and_teaches_no_other():
+    potential, batch = Net(), vectors()
+    objective = InclusiveNRF(Generator(), weight=2.0, control=0.5, steps=0, scalar=True)
+    torch.manual_seed(0)
+    terms = objective(potential, batch)
+    torch.manual_seed(0)
+    samples = objective.generator(torch.rand(len(batch.x_unlabelled), 4)).detach()
+    u_data, u_samples = potential(batch.x_unlabelled).scores[:, 0], potential(samples).scores[:, 0]
+    torch.testing.assert_close(terms.loss["likelihood"], 2 * (u_samples.mean() - u_data.mean()))
+    torch.testing.assert_close(terms.loss["control"], 0.5 * u_data.square().mean())
+    terms.loss["likelihood"].backward()
+    assert potential.head.weight.grad[0].any() and not potential.head.weight.grad[1].any()
+
+
 def test_persistent_chains_are_written_back_after_the_step_and_only_those_drawn():
     potential, objective = Net(), PersistentCD(torch.randn(50, 3), restart=0.0)
     before = objective.buffer.clone()

@@ -13,6 +13,7 @@ from fewlabels.objective import Objective, Sum, Terms
 from fewlabels.objectives.persistent_cd import PersistentCD
 from fewlabels.objectives.supervised import Supervised
 from fewlabels.optimizers import adam, cosine
+from fewlabels.tabular import MLP
 from fewlabels.train import Stage, divergence, fit
 
 
@@ -236,6 +237,36 @@ def test_reset_starts_the_head_afresh_and_nothing_else():
     after = potential.state_dict()
     assert not torch.equal(before["head.weight"], after["head.weight"])
     assert torch.equal(before["body.0.weight"], after["body.0.weight"])
+
+
+def test_a_reset_head_with_weight_normalisation_is_initialised_from_labelled_data_and_the_body_is_kept():
+    potential = MLP(3, 2, hidden=(6,))
+    body = potential.body[0].v.clone()
+    x = torch.randn(80, 3)
+    batches = Batches(x[:60], torch.arange(60) % 2, x, labelled=8, unlabelled=8, seed=0)
+    still = Stage("fine-tune", Supervised(), 1, lambda p, o: torch.optim.SGD(p.parameters(), lr=0.0), reset=("head",))
+    fit(potential, [still], batches)
+    scores = potential(x[:60]).scores
+    torch.testing.assert_close(scores.mean(0), torch.zeros(2), atol=1e-4, rtol=0)
+    torch.testing.assert_close(scores.std(0), torch.ones(2), atol=1e-3, rtol=1e-3)
+    assert torch.equal(potential.body[0].v, body)
+
+
+def test_bfloat16_rounds_the_products_and_neither_weights_nor_losses():
+    def trained(bfloat16):
+        torch.manual_seed(0)
+        potential = MLP(3, 2, hidden=(32, 32))
+        x = torch.randn(64, 3)
+        batches = Batches(x, (x[:, 0] > 0).long(), x, labelled=16, unlabelled=16, seed=0)
+        records = fit(potential, [Stage("supervised", Supervised(), 60, adam(0.01))], batches, bfloat16=bfloat16)
+        assert all(p.dtype == torch.float32 for p in potential.parameters())
+        return potential(x).scores.detach(), [record.values["supervised"] for record in records]
+
+    exact, losses = trained(False)
+    rough, rough_losses = trained(True)
+    assert not torch.equal(exact, rough)
+    assert losses[0] == pytest.approx(rough_losses[0], rel=0.02)
+    assert losses[-1] < 0.2 * losses[0] and rough_losses[-1] < 0.2 * losses[0]
 
 
 @pytest.mark.parametrize(("n", "size"), [(10, 3), (10, 10), (4, 9), (1, 1)])

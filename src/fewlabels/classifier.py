@@ -26,7 +26,8 @@ from fewlabels.estimation import (
     settings_of,
 )
 from fewlabels.labels import Categorical
-from fewlabels.methods import VECTORS, Setting
+from fewlabels.machine import ACCELERATORS, PRECISIONS, device_of, fast_bfloat16
+from fewlabels.methods import Setting
 from fewlabels.model_file import write_model
 from fewlabels.model_selection import LabelledKFold
 from fewlabels.progress import Report, progress_bar
@@ -35,12 +36,10 @@ from fewlabels.scaling import Scaling
 from fewlabels.tabular import MLP
 from fewlabels.train import Record, fit
 from fewlabels.validation import check_finite, check_labels, input_errors
-from fewlabels.vectors import build_players, build_potential, empty_potential, proposals
+from fewlabels.vector_methods import VECTORS
+from fewlabels.vectors import PRESETS, Preset, build_players, build_potential, empty_potential, preset_for, proposals
 
 __all__ = ["SemiSupervisedClassifier"]
-
-BATCH = 50
-"""Labelled and unlabelled inputs a step, as in the recipes."""
 
 PROPOSALS = 512
 """How many proposals a fitted model keeps to sample from."""
@@ -77,6 +76,10 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         pre-training and fine-tuning; without one the last layer is kept.  Copied, not changed.
     generator
         Your own generator: a module with an integer attribute ``latent``, from latents (B, latent) to inputs.
+    preset
+        The network, its generator and the recipe that trains them.  "auto": "dense" for inputs of up to 1,024 numbers,
+        "small", which is convolutional, for larger images.  "mnist", "svhn" and "cifar10" are the paper's for these
+        data sets, with pixels mapped to their range; hours to days without a GPU.
     weight, step_size
         Factors on the recipe's weight of log p(x) and step size of the chain.  "auto" chooses by cross-validation on
         the labels, with supervised training among the candidates (`fewlabels.selection`): about 3 times the time of a
@@ -85,6 +88,11 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         Of that cross-validation; no more than the rarest class has labels.
     effort
         Factor on the number of training steps; 1 is the recipe.
+    accelerator
+        "cpu", "cuda" or "mps"; "auto" is a GPU where there is one.
+    precision
+        Of matrix products and convolutions in training: "float32", "bfloat16", or "auto", which is bfloat16 for
+        networks wide enough to gain where the machine has instructions for it.
     random_state
         Seed.
     checkpoint
@@ -122,10 +130,13 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         *,
         potential: nn.Module | None = None,
         generator: nn.Module | None = None,
+        preset: str = "auto",
         weight: float | str = "auto",
         step_size: float | str = "auto",
         folds: int = 2,
         effort: float = 1.0,
+        accelerator: str = "auto",
+        precision: str = "auto",
         random_state: int | np.random.RandomState | None = None,
         checkpoint: str | Path | None = None,
         verbose: bool = False,
@@ -133,10 +144,13 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         self.method = method
         self.potential = potential
         self.generator = generator
+        self.preset = preset
         self.weight = weight
         self.step_size = step_size
         self.folds = folds
         self.effort = effort
+        self.accelerator = accelerator
+        self.precision = precision
         self.random_state = random_state
         self.checkpoint = checkpoint
         self.verbose = verbose
@@ -158,17 +172,21 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         DivergenceError
             Where training with fixed ``weight`` and ``step_size`` diverges for good.
         """
-        check_parameters(self, {"method": VECTORS})
+        check_parameters(
+            self,
+            {"method": VECTORS, "preset": ("auto", *PRESETS), "accelerator": ACCELERATORS, "precision": PRECISIONS},
+        )
         x = self._validated(X, reset=True)
         self.classes_, codes = check_labels(y, len(x))
-        self._scaling = Scaling.of(x)
+        preset = preset_for(self.preset, x.shape[1:])
+        self._scaling = Scaling.of(x) if preset.range is None else Scaling.onto(x, *preset.range)
         data = torch.from_numpy(self._scaling.apply(x))
         rows = np.flatnonzero(codes >= 0)
         settings = settings_of(self.method, self.weight, self.step_size, WEIGHTS)
         folds = min(self.folds, int(np.bincount(codes[rows]).min()))
         splits = list(LabelledKFold(folds).split(x[rows], codes[rows]))
         state = Resumable(self, x, codes)
-        train = self._trainer(data, codes, state.seed)
+        train = self._trainer(preset, data, codes, state.seed)
 
         def judge(trained: _Trained, held_out: np.ndarray) -> np.ndarray:
             with torch.no_grad():
@@ -237,7 +255,8 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
             setattr(model, "n_features_in_", model._shape[0])  # noqa: B010
         model._scaling = Scaling(tensors["shift"].numpy(), tensors["scale"].numpy())
         model._proposals = tensors.get("proposals")
-        model._potential = empty_potential(potential, tensors["shift"].shape, len(model.classes_))
+        shape = tensors["shift"].shape
+        model._potential = empty_potential(potential, preset_for(model.preset, shape), shape, len(model.classes_))
         load_weights(model._potential, description["network"], tensors)
         model._ready()
         return model
@@ -266,26 +285,31 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         elif shape != self._shape:
             raise InputError(f"Expected inputs of shape {self._shape}, as in fit, got {shape}.")
         X = X[..., None] if X.ndim == 3 else X
-        return (X.transpose(0, 3, 1, 2) if X.ndim == 4 else X).astype(np.float64)
+        return X.transpose(0, 3, 1, 2).astype(np.float32) if X.ndim == 4 else X.astype(np.float64)
 
     def _as_image(self, x: np.ndarray) -> np.ndarray:
         x = x.transpose(0, 2, 3, 1)
         return x[..., 0] if len(self._shape) == 2 else x
 
-    def _trainer(self, data: Tensor, codes: np.ndarray, seed: int) -> Trainer[_Trained]:
+    def _trainer(self, preset: Preset, data: Tensor, codes: np.ndarray, seed: int) -> Trainer[_Trained]:
         """The function that trains once on the labels of some rows and all inputs."""
-        y = torch.from_numpy(codes)
+        device = device_of(self.accelerator)
+        bfloat16 = self.precision == "bfloat16" or (self.precision == "auto" and preset.wide and fast_bfloat16(device))
+        there, y = data.to(device), torch.from_numpy(codes).to(device)
 
         def train(
             rows: np.ndarray, setting: Setting, share: float, run: int, report: Report, checkpoint: Checkpoint | None
         ) -> _Trained:
             with seeded(seed, run):
-                potential = build_potential(self.potential, data, len(self.classes_))
-                players = build_players(self.generator, potential, data, share * self.effort)
+                potential = build_potential(self.potential, preset, data, len(self.classes_)).to(device)
+                players = build_players(self.generator, preset, potential, there, share * self.effort)
                 stages = VECTORS["supervised" if setting.weight == 0 else self.method](players, setting)
-                batches = Batches(data[rows], y[rows], data, labelled=BATCH, unlabelled=BATCH, seed=seed + run)
-                history = fit(potential, stages, batches, seed=seed + run, checkpoint=checkpoint, report=report)
-                return _Trained(potential, proposals(stages, PROPOSALS), history)
+                size = preset.recipe.batch
+                batches = Batches(there[rows], y[rows], there, labelled=size, unlabelled=size, seed=seed + run)
+                history = fit(
+                    potential, stages, batches, seed=seed + run, bfloat16=bfloat16, checkpoint=checkpoint, report=report
+                )
+                return _Trained(potential.cpu(), proposals(stages, PROPOSALS), history)
 
         return train
 

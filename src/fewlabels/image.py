@@ -1,18 +1,23 @@
-"""Images: a small convolutional potential and its generator.
+"""Images: convolutional potentials and their generators.
 
-The potential is a short version of the paper's networks: weight-normalised convolutions with leaky ReLU (slope 0.2),
-strides in place of pooling, a global mean and a dense head.  The generator grows its image by transposed convolutions
-with batch statistics.
+A potential is a pile of weight-normalised convolutions with leaky ReLU of slope 0.2, a global mean, and a dense head
+whose scale is trained.  `cifar10_body` and `svhn_body` are the paper's networks; `small_body` is for a laptop.  A
+generator grows its image from a dense layer by transposed convolutions with batch statistics.
+
+Under ``torch.autocast`` the convolutions run in bfloat16 and the head in float32: u(x) is a difference of large numbers
+wherever p(x) is at stake.
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import dropout, interpolate, leaky_relu, relu
+from torch.nn.functional import interpolate, relu
 
 from fewlabels.labels import Categorical
-from fewlabels.layers import BatchStatistics, WeightNormConv, WeightNormLinear
+from fewlabels.layers import BatchStatistics, WeightNormConv, WeightNormDeconv, WeightNormLinear, in_float32
 
-__all__ = ["ConvGenerator", "ConvNet"]
+__all__ = ["ConvGenerator", "ConvNet", "cifar10_body", "small_body", "svhn_body"]
 
 
 class ConvNet(nn.Module):
@@ -20,38 +25,68 @@ class ConvNet(nn.Module):
 
     Parameters
     ----------
-    channels, labels
-        C and K.
-    width
-        Channels of the first layer; later ones have up to four times as many.
-    drop
-        Dropout before the head, in training only.
+    body
+        From images (B, C, H, W) to feature maps (B, F, H', W').
+    features, labels
+        F and K.
 
     Examples
     --------
-    >>> ConvNet(1, 10)(torch.zeros(2, 1, 28, 28)).scores.shape
+    >>> ConvNet(small_body(1), 128, 10)(torch.zeros(2, 1, 28, 28)).scores.shape
     torch.Size([2, 10])
     """
 
-    def __init__(self, channels: int, labels: int, *, width: int = 32, drop: float = 0.3) -> None:
+    def __init__(self, body: nn.Module, features: int, labels: int) -> None:
         super().__init__()
-        self.body = nn.ModuleList(
-            [
-                WeightNormConv(channels, width, 3, padding=1),
-                WeightNormConv(width, 2 * width, 3, stride=2, padding=1),
-                WeightNormConv(2 * width, 2 * width, 3, padding=1),
-                WeightNormConv(2 * width, 4 * width, 3, stride=2, padding=1),
-                WeightNormConv(4 * width, 4 * width, 1),
-            ]
-        )
-        self.head = WeightNormLinear(4 * width, labels, train_scale=True, spread=0.1)
-        self.drop = drop
+        self.body = body
+        self.head = WeightNormLinear(features, labels, train_scale=True, spread=0.1)
 
     def forward(self, x: Tensor) -> Categorical:
         """u(x, ·) of x, shape (B, C, H, W)."""
-        for layer in self.body:
-            x = leaky_relu(layer(x), 0.2)
-        return Categorical(self.head(dropout(x.mean((2, 3)), self.drop, self.training)))
+        maps = self.body(x.contiguous(memory_format=torch.channels_last))
+        return Categorical(in_float32(self.head, maps.mean((2, 3))))
+
+
+def cifar10_body() -> nn.Sequential:
+    """The paper's for CIFAR-10: three blocks of three convolutions; 128 features."""
+    return nn.Sequential(
+        *_convolution(3, 128), *_convolution(128, 128), *_convolution(128, 128), nn.MaxPool2d(2), nn.Dropout(0.5),
+        *_convolution(128, 256), *_convolution(256, 256), *_convolution(256, 256), nn.MaxPool2d(2), nn.Dropout(0.5),
+        *_convolution(256, 512, padding=0), *_convolution(512, 256, 1), *_convolution(256, 128, 1),
+    )  # fmt: skip
+
+
+def svhn_body() -> nn.Sequential:
+    """The paper's for SVHN: strides in place of pooling, dropout of whole channels; 128 features."""
+    return nn.Sequential(
+        *_convolution(3, 64), *_convolution(64, 64), *_convolution(64, 64, stride=2), nn.Dropout2d(0.5),
+        *_convolution(64, 128), *_convolution(128, 128), *_convolution(128, 128, stride=2), nn.Dropout2d(0.5),
+        *_convolution(128, 128, padding=0), *_convolution(128, 128, 1), *_convolution(128, 128, 1),
+    )  # fmt: skip
+
+
+def small_body(channels: int, width: int = 32) -> nn.Sequential:
+    """For a laptop: half the work is done at a quarter of the resolution; 4 ``width`` features.
+
+    Parameters
+    ----------
+    channels
+        C.
+    width
+        Channels of the first layer.
+    """
+    return nn.Sequential(
+        *_convolution(channels, width), *_convolution(width, 2 * width, stride=2), *_convolution(2 * width, 2 * width),
+        *_convolution(2 * width, 4 * width, stride=2), *_convolution(4 * width, 4 * width, 1), nn.Dropout(0.3),
+    )  # fmt: skip
+
+
+def _convolution(
+    inputs: int, outputs: int, kernel: int = 3, stride: int = 1, padding: int | None = None
+) -> list[nn.Module]:
+    """A weight-normalised convolution that keeps the size, unless told otherwise, and its leaky ReLU."""
+    padding = kernel // 2 if padding is None else padding
+    return [WeightNormConv(inputs, outputs, kernel, stride=stride, padding=padding), nn.LeakyReLU(0.2, inplace=True)]
 
 
 class ConvGenerator(nn.Module):
@@ -62,36 +97,46 @@ class ConvGenerator(nn.Module):
     latent
         H.
     low, high
-        Bounds of what comes out, shape (C, H, W): a sigmoid spans them.
-    width
-        Channels before the last layer.
+        Bounds of what comes out, shape (C, H, W): a sigmoid spans them.  The paper's are -1 and 1 everywhere, which
+        makes it a hyperbolic tangent.
+    widths
+        Channels of the dense layer's maps and of those between the transposed convolutions, each of which doubles the
+        size; the paper's generator has (512, 256, 128).
+
+    Examples
+    --------
+    >>> low = torch.zeros(3, 30, 30)
+    >>> ConvGenerator(20, low, low + 1)(torch.rand(2, 20)).shape
+    torch.Size([2, 3, 30, 30])
     """
 
     low: Tensor
     high: Tensor
 
-    def __init__(self, latent: int, low: Tensor, high: Tensor, *, width: int = 32) -> None:
+    def __init__(self, latent: int, low: Tensor, high: Tensor, *, widths: Sequence[int] = (64, 32)) -> None:
         super().__init__()
         self.latent = latent
         self.register_buffer("low", low.float())
         self.register_buffer("high", high.float())
         channels, self.height, self.width = low.shape
-        self.rows, self.columns = -(-self.height // 4), -(-self.width // 4)
+        growth = 2 ** len(widths)
+        self.rows, self.columns = -(-self.height // growth), -(-self.width // growth)
+        self.dense = nn.Linear(latent, widths[0] * self.rows * self.columns, bias=False)
+        pairs = zip(widths, widths[1:], strict=False)
         self.body = nn.ModuleList(
-            [
-                nn.Linear(latent, 4 * width * self.rows * self.columns, bias=False),
-                nn.ConvTranspose2d(4 * width, 2 * width, 4, stride=2, padding=1, bias=False),
-                nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1, bias=False),
-            ]
+            nn.ConvTranspose2d(a, b, 5, stride=2, padding=2, output_padding=1, bias=False) for a, b in pairs
         )
-        self.statistics = nn.ModuleList(BatchStatistics(n) for n in (4 * width, 2 * width, width))
-        self.head = nn.Conv2d(width, channels, 3, padding=1)
+        self.statistics = nn.ModuleList(BatchStatistics(n) for n in (self.dense.out_features, *widths[1:]))
+        self.head = WeightNormDeconv(
+            widths[-1], channels, 5, stride=2, padding=2, output_padding=1, train_scale=True, spread=0.1
+        )
 
     def forward(self, h: Tensor) -> Tensor:
         """Map h, shape (B, H), to images (B, C, H, W)."""
-        x = self.body[0](h).unflatten(1, (-1, self.rows, self.columns))
-        x = relu(self.statistics[0](x))
-        for layer, statistics in zip(self.body[1:], self.statistics[1:], strict=True):
+        x = relu(self.statistics[0](self.dense(h))).unflatten(1, (-1, self.rows, self.columns))
+        for layer, statistics in zip(self.body, self.statistics[1:], strict=True):
             x = relu(statistics(layer(x)))
-        x = interpolate(self.head(x), (self.height, self.width), mode="bilinear")
+        x = self.head(x)
+        if x.shape[2:] != self.low.shape[1:]:
+            x = interpolate(x, (self.height, self.width), mode="bilinear")
         return self.low + (self.high - self.low) * torch.sigmoid(x)

@@ -9,28 +9,37 @@ of scale, its growth is an implicit fall of the learning rate.
 below √ε and is no multiple of the usual form.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["BatchStatistics", "RMSprop", "WeightNormConv", "WeightNormLinear", "initialise_from_data"]
+__all__ = [
+    "BatchStatistics",
+    "RMSprop",
+    "WeightNormConv",
+    "WeightNormDeconv",
+    "WeightNormLinear",
+    "in_float32",
+    "initialise_from_data",
+]
 
 EPSILON = 1e-6
 
 
 class _WeightNorm(nn.Module):
-    """What dense and convolutional weight-normalised layers share: v, g, b and their initialisation from data."""
+    """What weight-normalised layers share: v, g and b, and their initialisation from data; units lie along an axis."""
 
     g: Tensor
 
-    def __init__(self, shape: tuple[int, ...], train_scale: bool, spread: float) -> None:
+    def __init__(self, shape: tuple[int, ...], train_scale: bool, spread: float, axis: int = 0) -> None:
         super().__init__()
+        self.axis = axis
         self.v = nn.Parameter(torch.empty(shape))
-        self.b = nn.Parameter(torch.empty(shape[0]))
-        scale = torch.ones(shape[0], *[1] * (len(shape) - 1))
+        self.b = nn.Parameter(torch.empty(shape[axis]))
+        scale = torch.ones([n if i == axis else 1 for i, n in enumerate(shape)])
         if train_scale:
             self.g = nn.Parameter(scale)
         else:
@@ -47,8 +56,8 @@ class _WeightNorm(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """W = g v / ‖v‖, by one fused kernel: the same that torch.nn.utils.parametrizations.weight_norm calls."""
-        return torch._weight_norm(self.v, self.g, 0)
+        """W = g v / ‖v‖, by the kernel that torch.nn.utils.parametrizations.weight_norm calls."""
+        return torch._weight_norm(self.v, self.g, self.axis)
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
@@ -83,6 +92,12 @@ class WeightNormLinear(_WeightNorm):
         return functional.linear(x, self.weight, self.b)
 
 
+def in_float32(layer: nn.Module, x: Tensor) -> Tensor:
+    """A layer's output in float32 whatever the autocast: for heads, since u(x) is compared in small differences."""
+    with torch.autocast(x.device.type, enabled=False):
+        return layer(x.float() if x.dtype == torch.bfloat16 else x)
+
+
 class WeightNormConv(_WeightNorm):
     """A convolution, weight-normalised per output channel; arguments as in `WeightNormLinear`."""
 
@@ -98,8 +113,39 @@ class WeightNormConv(_WeightNorm):
         return functional.conv2d(x, self.weight, self.b, self.stride, self.padding)
 
 
-def initialise_from_data(network: nn.Module, x: Tensor) -> None:
-    """Initialise every weight-normalised layer of a network, in the order in which x reaches them."""
+class WeightNormDeconv(_WeightNorm):
+    """A transposed convolution, weight-normalised per output channel; arguments as in `WeightNormConv`.
+
+    Parameters
+    ----------
+    output_padding
+        Rows and columns added at one side of the output, of which there would otherwise be several sizes.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, padding: int = 0, output_padding: int = 0,
+        train_scale: bool = False, spread: float = 1.0,
+    ) -> None:  # fmt: skip
+        super().__init__((inputs, outputs, kernel, kernel), train_scale, spread, axis=1)
+        self.stride, self.padding, self.output_padding = stride, padding, output_padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The transposed convolution of x, shape (B, C, H, W)."""
+        return functional.conv_transpose2d(x, self.weight, self.b, self.stride, self.padding, self.output_padding)
+
+
+def initialise_from_data(network: nn.Module, x: Any, within: Sequence[nn.Module] | None = None) -> None:
+    """Initialise the weight-normalised layers of a network in the order in which x reaches them.
+
+    Parameters
+    ----------
+    network
+        What x goes through.
+    x
+        Its input.
+    within
+        The parts to be initialised; None: all.
+    """
     met: set[_WeightNorm] = set()
 
     def once(layer: _WeightNorm, inputs: tuple[Tensor, ...]) -> None:
@@ -107,7 +153,10 @@ def initialise_from_data(network: nn.Module, x: Tensor) -> None:
             met.add(layer)
             layer.initialise(*inputs)
 
-    layers = [module for module in network.modules() if isinstance(module, _WeightNorm)]
+    parts = [network] if within is None else within
+    layers = {module for part in parts for module in part.modules() if isinstance(module, _WeightNorm)}
+    if not layers:
+        return
     hooks = [layer.register_forward_pre_hook(once) for layer in layers]
     try:
         with torch.no_grad():

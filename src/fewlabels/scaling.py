@@ -46,6 +46,19 @@ class Scaling(NamedTuple):
             return cls(x.mean(0), np.full_like(spread, np.sqrt(np.square(spread).mean())))
         return cls(x.mean(0), np.where(spread > 0, spread, 1.0))
 
+    @classmethod
+    def onto(cls, x: np.ndarray, low: float, high: float) -> "Scaling":
+        """The one scale for all features that takes the range of x to [low, high], as the paper does with pixels.
+
+        Examples
+        --------
+        >>> Scaling.onto(np.array([[0], [255]]), -1, 1).apply(np.array([[0], [255]])).ravel().tolist()
+        [-1.0, 1.0]
+        """
+        scale = max(float(x.max()) - float(x.min()), 1e-12) / (high - low)
+        shape = x.shape[1:]
+        return cls(np.full(shape, float(x.min()) - low * scale), np.full(shape, scale))
+
     def apply(self, x: np.ndarray) -> np.ndarray:
         """To unit scale, as float32."""
         return ((x - self.shift) / self.scale).astype(np.float32)

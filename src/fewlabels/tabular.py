@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
 from fewlabels.labels import Categorical
-from fewlabels.layers import BatchStatistics, WeightNormLinear
+from fewlabels.layers import BatchStatistics, WeightNormLinear, in_float32
 
 __all__ = ["MLP", "MLPGenerator"]
 
@@ -56,7 +56,7 @@ class MLP(nn.Module):
             x = relu(layer(x))
             if self.training and self.noise:
                 x = x + self.noise * torch.randn_like(x)
-        return Categorical(self.head(x))
+        return Categorical(in_float32(self.head, x))
 
 
 class MLPGenerator(nn.Module):

@@ -20,6 +20,7 @@ from torch.optim.swa_utils import AveragedModel
 from fewlabels.batches import Batches
 from fewlabels.checkpoint import Checkpoint
 from fewlabels.errors import DivergenceError
+from fewlabels.layers import initialise_from_data
 from fewlabels.objective import Objective, Terms
 from fewlabels.optimizers import Maker, Schedule, constant
 
@@ -29,6 +30,7 @@ GUARD_EVERY = 25
 SNAPSHOT_EVERY = 100
 RECORDS = 200
 CALMS = 6
+INITIAL = 500
 RUNAWAY = 1e3
 
 
@@ -53,7 +55,8 @@ class Stage(NamedTuple):
     clip
         Bound on the norm of the gradient of all parameters together; None leaves it.
     reset
-        Names of submodules of the potential that are initialised again first, such as ``("head",)``.
+        Names of submodules of the potential that are initialised again first, such as ``("head",)``; weight-normalised
+        ones from labelled data.
     """
 
     name: str
@@ -84,14 +87,17 @@ def train(
     start: int = 0,
     seed: Sequence[int] = (0,),
     clip: float | None = None,
+    bfloat16: bool = False,
 ) -> Iterator[Terms]:
     """Take optimiser steps ``start`` to ``steps - 1`` on an objective and yield each one's terms.
 
     Torch's global generators are seeded at every step from (seed, step); `fit` restores them for its caller.
     """
+    device = optimizer.param_groups[0]["params"][0].device.type
     for step in range(start, steps):
         _seed_global(_mix(*seed, step))
-        terms = objective(potential, batches[step])
+        with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
+            terms = objective(potential, batches[step])
         optimizer.zero_grad()
         total(terms).backward()
         if clip is not None:
@@ -112,6 +118,7 @@ def fit(
     batches: Batches,
     *,
     seed: int = 0,
+    bfloat16: bool = False,
     checkpoint: Checkpoint | None = None,
     report: Callable[[str, int, int], None] | None = None,
 ) -> list[Record]:
@@ -126,6 +133,8 @@ def fit(
         What is trained, how and on what.
     seed
         Fixes everything random but the potential's and the players' initial weights.
+    bfloat16
+        Whether matrix products and convolutions run in bfloat16; weights, optimiser and u(x) stay in float32.
     checkpoint
         Where the state is kept, if anywhere.  An interrupt (Ctrl-C) saves before it is raised again.
     report
@@ -147,7 +156,8 @@ def fit(
         for number, stage in enumerate(stages):
             if saved is None or saved["stage"] <= number:
                 earlier = [past.objective for past in stages[:number]]
-                run = _StageRun(potential, stage, number, seed, records, earlier)
+                _reset(potential, stage.reset, batches, _mix(seed, number))
+                run = _StageRun(potential, stage, number, seed, records, earlier, bfloat16)
                 if saved is not None and saved["stage"] == number:
                     run.load(saved)
                     run.recent = saved
@@ -177,14 +187,12 @@ class _StageRun:
         seed: int,
         records: list[Record],
         earlier: list[Objective],
+        bfloat16: bool,
     ) -> None:
         self.potential, self.stage, self.number, self.seed = potential, stage, number, seed
+        self.bfloat16 = bfloat16
         self.earlier = earlier  # players of stages that are over: sampling may want them
         self.records, self.done, self.calms = list(records), 0, 0
-        with torch.random.fork_rng(devices=[]):
-            _seed_global(_mix(seed, number))
-            for name in stage.reset:
-                _reinitialise(potential.get_submodule(name))
         self.optimizer = stage.optimizer(potential, stage.objective)
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.average = AveragedModel(potential, multi_avg_fn=_moving_average(stage.average)) if stage.average else None
@@ -219,7 +227,7 @@ class _StageRun:
         self._set_rates()
         for terms in train(
             self.potential, stage.objective, batches, self.optimizer, stage.steps,
-            start=self.done, seed=seed, clip=stage.clip,
+            start=self.done, seed=seed, clip=stage.clip, bfloat16=self.bfloat16,
         ):  # fmt: skip
             if self.done % every == 0:
                 values = {name: value.item() for name, value in (terms.loss | terms.info).items()}
@@ -300,11 +308,18 @@ def _moving_average(decay: float) -> Callable[[Any, Any, Tensor | int], None]:
     return update
 
 
-def _reinitialise(module: nn.Module) -> None:
-    for part in module.modules():
+def _reset(potential: nn.Module, names: Sequence[str], batches: Batches, seed: int) -> None:
+    """Initialise submodules again; those with weight normalisation from labelled data."""
+    modules = [potential.get_submodule(name) for name in names]
+    if not modules:
+        return
+    _seed_global(seed)
+    for part in (part for module in modules for part in module.modules()):
         reset = getattr(part, "reset_parameters", None)
         if reset is not None:
             reset()
+    potential.eval()
+    initialise_from_data(potential, batches.x[torch.arange(min(INITIAL, len(batches.x)))], modules)
 
 
 def _seed_global(seed: int) -> None:

@@ -1,32 +1,111 @@
-"""Networks and players for tables and images on unit scale."""
+"""Networks and players for tables and images: the presets, and what is built from them."""
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from fewlabels.errors import InputError
-from fewlabels.image import ConvGenerator, ConvNet
+from fewlabels.image import ConvGenerator, ConvNet, cifar10_body, small_body, svhn_body
 from fewlabels.labels import Categorical
 from fewlabels.layers import initialise_from_data
-from fewlabels.methods import VectorPlayers
 from fewlabels.objectives.nrf import InclusiveNRF
 from fewlabels.objectives.persistent_cd import PersistentCD
 from fewlabels.tabular import MLP, MLPGenerator
 from fewlabels.train import Stage
+from fewlabels.vector_methods import CIFAR10, DENSE, MNIST, SMALL, SVHN, Recipe, VectorPlayers
 
-__all__ = ["Scores", "build_players", "build_potential", "empty_potential", "proposals"]
+__all__ = ["PRESETS", "Preset", "build_players", "build_potential", "empty_potential", "preset_for", "proposals"]
 
 DENSE_NUMBERS = 1024
-"""Images of at most so many numbers are read as vectors by the dense network."""
+"""Inputs of at most so many numbers are read as vectors by the dense network."""
 
-LATENT = 20
 INITIAL = 500
 """Inputs by which weight-normalised layers are initialised."""
 
 CHAINS = 5000
+
+
+class Preset(NamedTuple):
+    """A network, its generator, and the recipe that trains them.
+
+    Attributes
+    ----------
+    potential
+        From the shape of an input, (D,) or (C, H, W), and the number of labels, to a network.
+    generator
+        From the bounds (low, high) of inputs, of that shape, to a generator.
+    recipe
+        All that is numeric in training.
+    range
+        Where the pixels' range is mapped to; None: inputs are put on unit scale by their statistics.
+    wide
+        Whether products in bfloat16 pay.
+    """
+
+    potential: Callable[[Sequence[int], int], nn.Module]
+    generator: Callable[[Tensor, Tensor], nn.Module]
+    recipe: Recipe
+    range: tuple[float, float] | None = None
+    wide: bool = True
+
+
+def _dense(shape: Sequence[int], labels: int) -> MLP:
+    return MLP(math.prod(shape), labels, noise=0.5)
+
+
+def _paper_dense(shape: Sequence[int], labels: int) -> MLP:
+    return MLP(math.prod(shape), labels, hidden=(1000, 500, 250, 250, 250))
+
+
+def _small(shape: Sequence[int], labels: int) -> ConvNet:
+    return ConvNet(small_body(shape[0]), 128, labels)
+
+
+def _paper_generator(low: Tensor, high: Tensor) -> ConvGenerator:
+    return ConvGenerator(100, -torch.ones_like(low), torch.ones_like(high), widths=(512, 256, 128))
+
+
+def _paper_dense_generator(low: Tensor, high: Tensor) -> MLPGenerator:
+    return MLPGenerator(100, torch.zeros_like(low), torch.ones_like(high), hidden=(500, 500))
+
+
+PRESETS = {
+    "dense": Preset(_dense, lambda low, high: MLPGenerator(20, low, high), DENSE, wide=False),
+    "small": Preset(_small, lambda low, high: ConvGenerator(20, low, high), SMALL),
+    "mnist": Preset(_paper_dense, _paper_dense_generator, MNIST, range=(0.0, 1.0)),
+    "svhn": Preset(
+        lambda shape, labels: ConvNet(svhn_body(), 128, labels), _paper_generator, SVHN, range=(-1.0, 1.0)
+    ),
+    "cifar10": Preset(
+        lambda shape, labels: ConvNet(cifar10_body(), 128, labels), _paper_generator, CIFAR10, range=(-1.0, 1.0)
+    ),
+}  # fmt: skip
+"""Two for a laptop, and the paper's for its three data sets."""
+
+
+def preset_for(name: str, shape: Sequence[int]) -> Preset:
+    """A preset by name; "auto" reads inputs of up to 1,024 numbers as vectors, and others as images.
+
+    Raises
+    ------
+    InputError
+        Where the preset is not for inputs of this shape.
+    """
+    if name == "auto":
+        name = "dense" if len(shape) == 1 or math.prod(shape) <= DENSE_NUMBERS else "small"
+    wanted = {
+        "small": "images (N, H, W) or (N, H, W, C)",
+        "svhn": "images (N, 32, 32, 3)",
+        "cifar10": "images (N, 32, 32, 3)",
+    }
+    fits = {"small": len(shape) == 3, "svhn": tuple(shape) == (3, 32, 32), "cifar10": tuple(shape) == (3, 32, 32)}
+    if not fits.get(name, True):
+        raise InputError(f"Expected {wanted[name]} for preset {name!r}, got inputs of shape {tuple(shape)}.")
+    return PRESETS[name]
 
 
 class Scores(nn.Module):
@@ -41,8 +120,8 @@ class Scores(nn.Module):
         return Categorical(self.network(x))
 
 
-def empty_potential(own: nn.Module | None, shape: Sequence[int], labels: int) -> nn.Module:
-    """A potential for inputs of a shape, (D,) or (C, H, W): a copy of the user's, or the built-in one.
+def empty_potential(own: nn.Module | None, preset: Preset, shape: Sequence[int], labels: int) -> nn.Module:
+    """A potential for inputs of a shape, (D,) or (C, H, W): a copy of the user's, or the preset's.
 
     Raises
     ------
@@ -51,32 +130,32 @@ def empty_potential(own: nn.Module | None, shape: Sequence[int], labels: int) ->
     """
     if own is not None:
         return _checked(copy.deepcopy(own), shape, labels)
-    if len(shape) == 1 or math.prod(shape) <= DENSE_NUMBERS:
-        return MLP(math.prod(shape), labels, noise=0.5)
-    return ConvNet(shape[0], labels)
+    return preset.potential(shape, labels)
 
 
-def build_potential(own: nn.Module | None, data: Tensor, labels: int) -> nn.Module:
+def build_potential(own: nn.Module | None, preset: Preset, data: Tensor, labels: int) -> nn.Module:
     """As `empty_potential`, with weight-normalised layers initialised from data, (N, ...)."""
-    potential = empty_potential(own, data.shape[1:], labels)
+    potential = empty_potential(own, preset, data.shape[1:], labels)
     initialise_from_data(potential, data[:INITIAL])
     return potential
 
 
-def build_players(own: nn.Module | None, potential: nn.Module, data: Tensor, effort: float) -> VectorPlayers:
+def build_players(
+    own: nn.Module | None, preset: Preset, potential: nn.Module, data: Tensor, effort: float
+) -> VectorPlayers:
     """What the methods need beside the potential: a generator onto the data's range, starts of chains."""
-    low, high = data.amin(0), data.amax(0)
     if own is not None:
         generator = copy.deepcopy(own)
-    elif isinstance(potential, ConvNet):
-        generator = ConvGenerator(LATENT, low, high)
     else:
-        generator = MLPGenerator(LATENT, low, high)
-    start = data[torch.randint(len(data), (min(CHAINS, 10 * len(data)),))]
+        generator = preset.generator(data.amin(0).cpu(), data.amax(0).cpu())
+        if isinstance(generator, ConvGenerator):
+            initialise_from_data(generator, torch.rand(INITIAL, generator.latent))
+    generator.to(data.device)
+    start = data[torch.randint(len(data), (min(CHAINS, 10 * len(data)),), device=data.device)]
     start = start + 0.3 * torch.randn_like(start)
     names = {name for name, _ in potential.named_modules()}
     heads = tuple(name for name in ("head", "network.head") if name in names)
-    return VectorPlayers(generator, start, heads, effort)
+    return VectorPlayers(preset.recipe, generator, start, heads, effort)
 
 
 @torch.no_grad()
@@ -85,9 +164,10 @@ def proposals(stages: Sequence[Stage], count: int) -> Tensor | None:
     for stage in reversed(stages):
         for part in stage.objective.modules():
             if isinstance(part, InclusiveNRF):
-                return part.generator(torch.rand(count, part.latent))
+                h = torch.rand(count, part.latent, device=next(part.generator.parameters()).device)
+                return part.generator(h).cpu()
             if isinstance(part, PersistentCD):
-                return part.buffer[:count].clone()
+                return part.buffer[:count].cpu().clone()
     return None
 
 

@@ -25,6 +25,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from fewlabels.labels import Categorical
 from fewlabels.objective import Batch, Objective, Terms, noiseless
 from fewlabels.objectives.likelihood import likelihood_terms
 from fewlabels.samplers import Chain, revise, sghmc
@@ -49,6 +50,9 @@ class InclusiveNRF(Objective):
         uniformly from [0, 1)).
     clip
         Bounds (low, high) to which the revised x is confined, or None.  Wanted where noise is injected.
+    scalar
+        u(x) is the score of the first label alone, w · h(x), in place of the log-partition over labels: the paper's
+        potential for pre-training.
     """
 
     def __init__(
@@ -64,21 +68,22 @@ class InclusiveNRF(Objective):
         noise: float | None = 0.0,
         revise_latent: bool = False,
         clip: tuple[float, float] | None = None,
+        scalar: bool = False,
     ) -> None:
         super().__init__()
         assert isinstance(generator.latent, int), "the generator needs an integer attribute latent"
         self.generator, self.latent = generator, generator.latent
         self.weight, self.control, self.entropy = weight, control, entropy
         self.step_size, self.steps, self.momentum, self.noise = step_size, steps, momentum, noise
-        self.revise_latent, self.clip = revise_latent, clip
+        self.revise_latent, self.clip, self.scalar = revise_latent, clip, scalar
 
     def forward(self, potential: nn.Module, batch: Batch) -> Terms:
         """The four terms above, without those of weight 0; u is computed with the potential's noise off."""
         data = batch.x_unlabelled
         with noiseless(potential):
-            chain, proposals = self._propose_and_revise(lambda x: potential(x).log_partition, len(data))
+            chain, proposals = self._propose_and_revise(lambda x: self._u(potential(x)), len(data))
             labels = potential(torch.cat([data, chain.x]))
-        u_data, u_samples = labels.log_partition.split(len(data))
+        u_data, u_samples = self._u(labels).split(len(data))
         terms = likelihood_terms(u_data, u_samples, chain, self.weight, self.control)
         terms.loss["generator"] = (chain.x - proposals).flatten(1).square().sum(1).mean()
         if self.entropy:
@@ -88,6 +93,10 @@ class InclusiveNRF(Objective):
     def calm(self) -> None:
         """Halve the chain's step size."""
         self.step_size /= 2
+
+    def _u(self, labels: Categorical) -> Tensor:
+        """u(x), (B,)."""
+        return labels.scores[:, 0] if self.scalar else labels.log_partition
 
     def _propose_and_revise(self, u: Callable[[Tensor], Tensor], count: int) -> tuple[Chain, Tensor]:
         """The revised samples, detached, and the proposals G(h) that are to regress onto them."""

@@ -1,0 +1,228 @@
+"""The methods for tables and images by name: each is a list of stages through which one potential passes.
+
+What is numeric is a `Recipe`: `DENSE` and `SMALL` for a laptop, `MNIST`, `SVHN` and `CIFAR10` as the paper's code has
+them.  A `Setting` scales the two numbers that decide over gain or harm.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from fewlabels.methods import PRETRAINING, Setting
+from fewlabels.objective import Sum
+from fewlabels.objectives.nrf import InclusiveNRF
+from fewlabels.objectives.persistent_cd import PersistentCD
+from fewlabels.objectives.supervised import Supervised
+from fewlabels.optimizers import Maker, Schedule, adam, constant, cosine, drop, rmsprop
+from fewlabels.train import Stage
+
+__all__ = ["CIFAR10", "DENSE", "MNIST", "SMALL", "SVHN", "VECTORS", "Field", "Phase", "Plan", "Recipe", "VectorPlayers"]
+
+
+class Plan(NamedTuple):
+    """How long and by which steps a stage learns; fields as of a `fewlabels.train.Stage`."""
+
+    steps: int
+    optimizer: Maker
+    schedule: Schedule = constant
+    average: float = 0.0
+
+
+class Field(NamedTuple):
+    """How log p(x) is learnt; see `fewlabels.objectives.nrf.InclusiveNRF`."""
+
+    weight: float
+    control: float
+    step_size: float
+    steps: int
+
+
+class Phase(NamedTuple):
+    """A part of joint training: its plan, and the weight of the confidence term in it."""
+
+    plan: Plan
+    entropy: float = 0.0
+
+
+class Recipe(NamedTuple):
+    """Everything numeric of the methods for vectors.
+
+    Attributes
+    ----------
+    batch
+        Labelled inputs a step, and as many unlabelled ones and samples.
+    supervised, pretraining, finetune, joint, persistent
+        Plans of the stages; joint training has one or more phases.
+    noise, joint_noise
+        Standard deviation of noise on labelled inputs, alone and beside log p(x).
+    label_weight
+        Of -log p(y | x) in joint training.
+    prior, field
+        How log p(x) is learnt alone, and beside labels.
+    head
+        What becomes of the head between pre-training and fine-tuning.  "new": u(x) = log Σ_y exp u(x, y), and the head
+        starts afresh; "scalar": u(x) is one score, w · h(x), and the head starts afresh, as in the paper's text;
+        "kept": u(x) as in "new", and the head stays, as in the paper's code.
+    """
+
+    batch: int
+    supervised: Plan
+    pretraining: Plan
+    finetune: Plan
+    joint: tuple[Phase, ...]
+    persistent: Plan
+    prior: Field
+    field: Field
+    label_weight: float = 1.0
+    noise: float = 0.0
+    joint_noise: float = 0.0
+    head: str = "new"
+
+
+DENSE = Recipe(
+    batch=50,
+    supervised=Plan(600, rmsprop(1e-3), drop(0.75), average=0.99),
+    pretraining=Plan(1200, rmsprop(4e-3, 3e-3), drop(0.75)),
+    finetune=Plan(500, rmsprop(1e-4, head_rate=3e-3), drop(0.5), average=0.99),  # the body all but held
+    joint=(
+        Phase(Plan(800, rmsprop(1e-3, 3e-3))),
+        Phase(Plan(800, rmsprop(1e-3, 3e-3), drop(0.5), average=0.99), entropy=10.0),
+    ),
+    persistent=Plan(1500, adam(1e-3), cosine),
+    prior=Field(1.0, 0.05, 0.085, 5),
+    field=Field(1.0, 0.0, 0.42, 1),
+    label_weight=10.0,
+    noise=0.8,
+    joint_noise=0.3,
+)
+"""For tables and small images read as vectors: found on digits, on draws of the labels that no figure is quoted for."""
+
+SMALL = DENSE._replace(noise=0.3)
+"""For images on a laptop."""
+
+MNIST = Recipe(
+    batch=100,
+    supervised=Plan(120_000, rmsprop(1e-3), drop(0.3)),
+    pretraining=Plan(120_000, rmsprop(1e-3, 3e-3), drop(0.3)),
+    finetune=Plan(120_000, rmsprop(1e-3), drop(0.3)),
+    joint=(
+        Phase(Plan(23_400, rmsprop(1e-3, 3e-3))),
+        Phase(Plan(12_600, rmsprop(1e-3, 3e-3)), entropy=10.0),
+        Phase(Plan(84_000, rmsprop(1e-4, 1e-3)), entropy=10.0),
+    ),
+    persistent=Plan(120_000, adam(1e-4), cosine),
+    prior=Field(1.0, 0.0, 0.003, 20),
+    field=Field(1.0, 0.0, 0.003, 20),
+    label_weight=10.0,
+    head="scalar",
+)
+"""The paper's for MNIST: 200 passes over 60,000 images; learning rates fall at 60, confidence from 39 on."""
+
+SVHN = MNIST._replace(
+    supervised=Plan(292_800, rmsprop(1e-3), drop(0.5)),
+    pretraining=Plan(292_800, rmsprop(1e-3, 1e-3), drop(0.5)),
+    finetune=Plan(292_800, rmsprop(1e-3), drop(0.5)),
+    joint=(
+        Phase(Plan(73_200, rmsprop(1e-3, 1e-3))),
+        Phase(Plan(73_200, rmsprop(1e-3, 1e-3)), entropy=10.0),
+        Phase(Plan(146_400, rmsprop(1e-4, 1e-3 / 3)), entropy=10.0),
+    ),
+    prior=Field(1.0, 0.0, 0.01, 10),
+    field=Field(1.0, 0.0, 0.01, 10),
+)
+"""The paper's for SVHN: 400 passes over 73,257 images; learning rates fall at 200, confidence from 100 on."""
+
+CIFAR10 = MNIST._replace(
+    supervised=Plan(300_000, rmsprop(1e-3)),
+    pretraining=Plan(300_000, rmsprop(1e-3, 1e-3)),
+    finetune=Plan(300_000, rmsprop(1e-3)),
+    joint=(Phase(Plan(300_000, rmsprop(1e-3, 1e-3))),),
+    prior=Field(0.01, 0.001, 0.003, 10),
+    field=Field(0.01, 0.001, 0.003, 10),
+    label_weight=1.0,
+)
+"""The paper's for CIFAR-10: 600 passes over 50,000 images at one learning rate, without confidence."""
+
+
+class VectorPlayers(NamedTuple):
+    """What the methods for vectors and images need beside the potential.
+
+    Attributes
+    ----------
+    recipe
+        All that is numeric.
+    generator
+        Proposes x from a latent.
+    start
+        Where persistent chains start, (N, ...).
+    heads
+        Names of the potential's submodules that may start afresh after pre-training.
+    effort
+        Factor on the number of steps.
+    """
+
+    recipe: Recipe
+    generator: nn.Module
+    start: Tensor
+    heads: tuple[str, ...]
+    effort: float
+
+    def stage(self, name: str, objective: Supervised | InclusiveNRF | Sum, plan: Plan) -> Stage:
+        """A stage by its plan."""
+        steps = max(1, round(plan.steps * self.effort))
+        return Stage(name, objective, steps, plan.optimizer, plan.schedule, plan.average)
+
+    def field(self, field: Field, setting: Setting, entropy: float = 0.0, *, scalar: bool = False) -> InclusiveNRF:
+        """The objective of log p(x), with the setting's factors."""
+        return InclusiveNRF(
+            self.generator, weight=field.weight * setting.weight, control=field.control * setting.weight,
+            entropy=entropy * setting.weight, step_size=field.step_size * setting.step_size, steps=field.steps,
+            scalar=scalar,
+        )  # fmt: skip
+
+
+def supervised_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+    """-log p(y | x) alone."""
+    recipe = players.recipe
+    return [players.stage("supervised", Supervised(noise=recipe.noise), recipe.supervised)]
+
+
+def pretrained_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+    """-log p(x) alone, then -log p(y | x); the weight does nothing."""
+    recipe = players.recipe
+    field = players.field(recipe.prior, setting._replace(weight=1.0), scalar=recipe.head == "scalar")
+    finetune = players.stage("fine-tune", Supervised(noise=recipe.noise), recipe.finetune)
+    return [
+        players.stage(PRETRAINING, field, recipe.pretraining),
+        finetune if recipe.head == "kept" else finetune._replace(reset=players.heads),
+    ]
+
+
+def joint_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+    """Both at once; in later phases the net may be asked to be confident about unlabelled data, too."""
+    recipe = players.recipe
+
+    def phase(phase: Phase) -> Stage:
+        field = players.field(recipe.field, setting, phase.entropy)
+        name = "joint, confident" if phase.entropy else "joint"
+        return players.stage(name, Sum(Supervised(recipe.label_weight, noise=recipe.joint_noise), field), phase.plan)
+
+    return [phase(one) for one in recipe.joint]
+
+
+def persistent_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+    """Joint training with persistent chains in place of a generator."""
+    field = PersistentCD(
+        players.start, weight=0.05 * setting.weight, control=0.005 * setting.weight, step_size=0.3 * setting.step_size,
+        noise=0.1 * setting.step_size**0.5,
+    )  # fmt: skip
+    return [players.stage("joint", Sum(Supervised(), field), players.recipe.persistent)]
+
+
+VECTORS: dict[str, Callable[[VectorPlayers, Setting], list[Stage]]] = {
+    "supervised": supervised_vectors,
+    "pretrain": pretrained_vectors,
+    "joint": joint_vectors,
+    "persistent_cd": persistent_vectors,
+}
