@@ -51,7 +51,7 @@ def test_every_method_learns_tables(method):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"preset": "large"}, "preset to be one of auto, dense, small, mnist"),
+        ({"preset": "large"}, "preset to be one of auto, dense, small, wide, mnist"),
         ({"preset": "small"}, r"images \(N, H, W\)"),
         ({"preset": "cifar10"}, r"images \(N, 32, 32, 3\)"),
         ({"accelerator": "abacus"}, "accelerator to be one of auto, cpu"),
@@ -85,6 +85,19 @@ def test_the_papers_presets_train(preset, shape, method, monkeypatch):
     assert np.isfinite(model.predict_proba(x)).all()
     assert "supervised" in model.history_[-1].values
     assert all(np.isfinite(list(record.values.values())).all() for record in model.history_)
+
+
+def test_outlier_scores_hold_u_and_confidence_and_samples_may_be_left_unrevised():
+    X, y, _ = blobs()
+    model = SemiSupervisedClassifier("joint", weight=1.0, step_size=1.0, **QUICK).fit(X, y)
+    scores = model.outlier_scores(X)
+    np.testing.assert_allclose(scores["u"], model.score_samples(X))
+    np.testing.assert_allclose(scores["confidence"], model.predict_proba(X).max(1))
+    assert (scores["gradient"] <= 0).all() and scores["gradient"].std() > 0
+    proposed, revised = (model.sample(50, random_state=0, steps=steps) for steps in (0, 20))
+    kept = model._scaling.invert(model._proposals.numpy())
+    assert all(np.isclose(kept, row).all(1).any() for row in proposed)
+    assert not np.isclose(proposed, revised).all()
 
 
 @pytest.mark.parametrize("shape", [(120, 4, 5), (120, 4, 5, 3), (40, 36, 36)])

@@ -30,6 +30,7 @@ from fewlabels.machine import ACCELERATORS, PRECISIONS, device_of, fast_bfloat16
 from fewlabels.methods import Setting
 from fewlabels.model_file import write_model
 from fewlabels.model_selection import LabelledKFold
+from fewlabels.outliers import outlier_scores
 from fewlabels.progress import Report, progress_bar
 from fewlabels.samplers import sghmc
 from fewlabels.scaling import Scaling
@@ -78,8 +79,9 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         Your own generator: a module with an integer attribute ``latent``, from latents (B, latent) to inputs.
     preset
         The network, its generator and the recipe that trains them.  "auto": "dense" for inputs of up to 1,024 numbers,
-        "small", which is convolutional, for larger images.  "mnist", "svhn" and "cifar10" are the paper's for these
-        data sets, with pixels mapped to their range; hours to days without a GPU.
+        "small", which is convolutional, for larger images.  "wide" is for many thousand images such as MNIST.
+        "mnist", "svhn" and "cifar10" are the paper's for these data sets, with pixels mapped to their range; hours to
+        days without a GPU.
     weight, step_size
         Factors on the recipe's weight of log p(x) and step size of the chain.  "auto" chooses by cross-validation on
         the labels, with supervised training among the candidates (`fewlabels.selection`): about 3 times the time of a
@@ -217,7 +219,15 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         """u(x), (N,): log p(x) up to a constant that is the same for all x, so only differences mean anything."""
         return np.concatenate([labels.log_partition.numpy() for labels in self._labels(X)]).astype(float)
 
-    def sample(self, n: int = 1, random_state: int | None = None) -> np.ndarray:
+    def outlier_scores(self, X: Any) -> dict[str, np.ndarray]:
+        """Scores of rows, (N,) each, larger for what is like the data: u, confidence, gradient.
+
+        See `fewlabels.outliers`.
+        """
+        check_is_fitted(self)
+        return outlier_scores(self._potential, self._inputs(X))
+
+    def sample(self, n: int = 1, random_state: int | None = None, steps: int = 20) -> np.ndarray:
         """Draw n inputs from the model, of the form of X: proposals kept from training, revised by Langevin steps."""
         check_is_fitted(self)
         if self._proposals is None:
@@ -228,7 +238,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         generator = torch.Generator().manual_seed(int(check_random_state(random_state).randint(2**31)))
         start = self._proposals.to(self._dtype)[torch.randint(len(self._proposals), (n,), generator=generator)]
         chain = sghmc(
-            lambda x: self._potential(x).log_partition, start, step_size=0.02 * self.setting_.step_size, steps=20,
+            lambda x: self._potential(x).log_partition, start, step_size=0.02 * self.setting_.step_size, steps=steps,
             noise=0.02, generator=generator,
         )  # fmt: skip
         x = self._scaling.invert(chain.x.clamp(self._proposals.amin(), self._proposals.amax()).numpy())
@@ -316,7 +326,10 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
     def _labels(self, X: Any) -> Iterator[Categorical]:
         """u(x, ·) of X, some rows at a time."""
         check_is_fitted(self)
-        x = torch.from_numpy(self._scaling.apply(self._validated(X, reset=False))).to(self._dtype)
-        for part in x.split(AT_ONCE):
+        for part in self._inputs(X).split(AT_ONCE):
             with torch.no_grad():
                 yield self._potential(part)
+
+    def _inputs(self, X: Any) -> Tensor:
+        """X as the network reads it."""
+        return torch.from_numpy(self._scaling.apply(self._validated(X, reset=False))).to(self._dtype)

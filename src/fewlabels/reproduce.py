@@ -24,9 +24,13 @@ class Scale(str, Enum):
 
 RESULTS = Path("results")
 DataOption = Annotated[
-    Path | None, typer.Option(envvar="FEWLABELS_DATA", help="Folder of labelled corpora, such as conll2000/.")
+    Path | None, typer.Option(envvar="FEWLABELS_DATA", help="Folder of published data, such as conll2000/.")
 ]
-SeedsOption = Annotated[int, typer.Option(min=1, help="Number of seeds of training.")]
+ScaleOption = Annotated[Scale, typer.Option(help="For 2 cores, or the paper's own data and network.")]
+SeedsOption = Annotated[int, typer.Option(min=1, help="Number of seeds.")]
+SetsOption = Annotated[str | None, typer.Option(help="Some of cifar10,mnist,svhn; default: those of the scale.")]
+MethodsOption = Annotated[str, typer.Option(help="Some of supervised,pretrain,joint,persistent_cd.")]
+AcceleratorOption = Annotated[str, typer.Option(help="cpu, cuda, mps; auto: a GPU where there is one.")]
 WorkersOption = Annotated[int | None, typer.Option(min=1, help="Processes; default: one for each core.")]
 OutOption = Annotated[Path, typer.Option(help="Folder of results; the same command goes on in it.")]
 
@@ -34,7 +38,7 @@ OutOption = Annotated[Path, typer.Option(help="Folder of results; the same comma
 @reproduce.command()
 @exit_codes
 def table3(
-    scale: Annotated[Scale, typer.Option(help="For 2 cores, or the paper's own data and network.")] = Scale.bench,
+    scale: ScaleOption = Scale.bench,
     data: DataOption = None,
     pool: Annotated[Path | None, typer.Option(help="Unlabelled text; default: wiki/ or one-billion-words/.")] = None,
     seeds: SeedsOption = 3,
@@ -63,6 +67,48 @@ def table3(
     run_or_keep(
         functools.partial(run_table3, scale.value, folder, settings, pool=pool, tasks=names, workers=workers, out=out)
     )
+
+
+@reproduce.command()
+@exit_codes
+def table2(
+    scale: ScaleOption = Scale.bench,
+    data: DataOption = None,
+    seeds: SeedsOption = 3,
+    sets: SetsOption = None,
+    methods: MethodsOption = "supervised,pretrain,joint",
+    accelerator: AcceleratorOption = "auto",
+    workers: WorkersOption = None,
+    out: OutOption = RESULTS,
+) -> None:
+    """Run the paper's own rows of Table 2: classifiers of images with few labels."""
+    folder = _given(data)
+    from fewlabels.experiments.images import run_table2
+
+    chosen = None if sets is None else _names(sets)
+    run = functools.partial(run_table2, scale.value, folder, seeds=seeds, sets=chosen, methods=_names(methods))
+    run_or_keep(functools.partial(run, accelerator=accelerator, workers=workers, out=out))
+
+
+@reproduce.command()
+@exit_codes
+def fig1(
+    scale: ScaleOption = Scale.bench,
+    data: DataOption = None,
+    seeds: SeedsOption = 3,
+    sets: SetsOption = None,
+    methods: MethodsOption = "supervised,joint",
+    accelerator: AcceleratorOption = "auto",
+    workers: WorkersOption = None,
+    out: OutOption = RESULTS,
+) -> None:
+    """Run Fig. 1: the error of classifiers of images over the share of the labels."""
+    folder = _given(data)
+    from fewlabels.experiments.images import run_fig1
+
+    chosen = None if sets is None else _names(sets)
+    run = functools.partial(run_fig1, scale.value, folder, seeds=seeds, sets=chosen, methods=_names(methods))
+    run_or_keep(functools.partial(run, accelerator=accelerator, workers=workers, out=out))
 
 
 @reproduce.command()

@@ -21,6 +21,7 @@ __all__ = [
     "Run",
     "Summary",
     "code_version",
+    "digest",
     "environment",
     "percent",
     "read_runs",
@@ -28,7 +29,7 @@ __all__ = [
     "write_runs",
 ]
 
-MEASURED = ("choice", "pretraining_seconds", "resumed")
+MEASURED = ("calibration", "choice", "pretraining_seconds", "resumed", "tested")
 """Entries of a run's ``config`` that came out of it: they do not tell runs apart."""
 
 
@@ -43,7 +44,7 @@ class Run:
     dataset, method
         By the names used throughout.
     labelled
-        Labels: a count (for each class, or of sentences) or a proportion.
+        Labels: a count (in all, or for each class) or a proportion, as the experiment has it.
     ratio
         Unlabelled examples for each labelled one.
     seed
@@ -78,6 +79,11 @@ class Run:
             self.dataset, self.method, self.labelled, self.ratio, self.seed, self.metric, self.split,
             json.dumps(settings, sort_keys=True),
         )  # fmt: skip
+
+
+def digest(text: str) -> str:
+    """A short name for a text, for files that belong to it."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def read_runs(path: Path) -> list[Run]:
@@ -170,16 +176,16 @@ def percent(mean: float, sd: float = float("nan")) -> str:
 def code_version() -> str:
     """The package's version, its commit where it lies in a repository, and a digest of its source."""
     package = Path(__file__).parent
-    digest = hashlib.sha256()
+    source = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
-        digest.update(path.read_bytes())
+        source.update(path.read_bytes())
     try:
         commit = subprocess.run(
             ["git", "rev-parse", "--short=12", "HEAD"], cwd=package, capture_output=True, text=True, check=True
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         commit = "no-repository"
-    return f"{installed('fewlabels')}+{commit}.{digest.hexdigest()[:12]}"
+    return f"{installed('fewlabels')}+{commit}.{source.hexdigest()[:12]}"
 
 
 @cache

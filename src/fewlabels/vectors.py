@@ -16,7 +16,7 @@ from fewlabels.objectives.nrf import InclusiveNRF
 from fewlabels.objectives.persistent_cd import PersistentCD
 from fewlabels.tabular import MLP, MLPGenerator
 from fewlabels.train import Stage
-from fewlabels.vector_methods import CIFAR10, DENSE, MNIST, SMALL, SVHN, Recipe, VectorPlayers
+from fewlabels.vector_methods import CIFAR10, DENSE, MNIST, SMALL, SVHN, WIDE, Recipe, VectorPlayers
 
 __all__ = ["PRESETS", "Preset", "build_players", "build_potential", "empty_potential", "preset_for", "proposals"]
 
@@ -76,6 +76,7 @@ def _paper_dense_generator(low: Tensor, high: Tensor) -> MLPGenerator:
 PRESETS = {
     "dense": Preset(_dense, lambda low, high: MLPGenerator(20, low, high), DENSE, wide=False),
     "small": Preset(_small, lambda low, high: ConvGenerator(20, low, high), SMALL),
+    "wide": Preset(_paper_dense, _paper_dense_generator, WIDE, range=(0.0, 1.0)),
     "mnist": Preset(_paper_dense, _paper_dense_generator, MNIST, range=(0.0, 1.0)),
     "svhn": Preset(
         lambda shape, labels: ConvNet(svhn_body(), 128, labels), _paper_generator, SVHN, range=(-1.0, 1.0)
@@ -84,7 +85,7 @@ PRESETS = {
         lambda shape, labels: ConvNet(cifar10_body(), 128, labels), _paper_generator, CIFAR10, range=(-1.0, 1.0)
     ),
 }  # fmt: skip
-"""Two for a laptop, and the paper's for its three data sets."""
+"""Three for a laptop, and the paper's for its three data sets."""
 
 
 def preset_for(name: str, shape: Sequence[int]) -> Preset:

@@ -8,7 +8,6 @@ A model pre-trained on p(x) serves all methods that begin with it at the same ta
 sentences and seed.  Its time is stored beside theirs, as ``pretraining_seconds``.
 """
 
-import hashlib
 import shutil
 import time
 from collections.abc import Iterable, Sequence
@@ -29,7 +28,7 @@ from fewlabels.experiments.published import PROPORTIONS, RATIOS
 from fewlabels.experiments.runner import CACHE, Job, making, run_jobs
 from fewlabels.experiments.tables import write_tables
 from fewlabels.progress import Report, progress_bar
-from fewlabels.results import Run, code_version, environment
+from fewlabels.results import Run, code_version, digest, environment
 from fewlabels.sequence.spans import read_spans, score_spans
 from fewlabels.tagger import SemiSupervisedTagger
 
@@ -210,7 +209,7 @@ def load(dataset: str, data: Path) -> Task:
 
 def written_pool(text: Path, digits: bool, cache: Path, report: Report) -> Path:
     """The folder of a text's pool, which is written if it is not there; digits are to be those of the task."""
-    folder = cache / "pools" / _digest(str(text.resolve())) / f"{text.name}{'-digits' if digits else ''}"
+    folder = cache / "pools" / digest(str(text.resolve())) / f"{text.name}{'-digits' if digits else ''}"
     with making(folder, wait=True):
         if not folder.exists():
             sentences = stream_text(text)
@@ -285,11 +284,7 @@ def train_and_test(plan: Plan, source: Source) -> list[Run]:
 def _start(run: Run, source: Source) -> Path:
     """The file of a pre-trained network; all that it depends on is in its name."""
     setting = [run.scale, run.dataset, run.labelled, run.seed, sorted(run.config.items())]
-    return source.cache / "starts" / f"{run.dataset}-{_digest(repr((setting, source.pool, code_version())))}"
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return source.cache / "starts" / f"{run.dataset}-{digest(repr((setting, source.pool, code_version())))}"
 
 
 def _trained(run: Run, task: Task, source: Source, start: Path | None) -> tuple[Any, float, dict[str, Any]]:
@@ -298,7 +293,7 @@ def _trained(run: Run, task: Task, source: Source, start: Path | None) -> tuple[
     if ROWS[run.method].method is None:
         began = time.perf_counter()
         return CRFsuite(english_features).fit(sentences, tags), time.perf_counter() - began, {}
-    checkpoint = source.cache / "checkpoints" / _digest(repr((run.key(), code_version())))
+    checkpoint = source.cache / "checkpoints" / digest(repr((run.key(), code_version())))
     tagger = _tagger(run, source, start, checkpoint)
     pool = Pool(source.pool).prefix(run.config["unlabelled"]) if ROWS[run.method].text and source.pool else None
     measured: dict[str, Any] = {"resumed": True} if checkpoint.exists() else {}

@@ -1,0 +1,136 @@
+"""Table 2 and Fig. 1: which labels are seen, what is stored, what the tables and pages say."""
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fewlabels.data.image_sets import ImageSet, Splits
+from fewlabels.errors import InputError
+from fewlabels.experiments import images
+from fewlabels.experiments.image_tables import crossing, write_fig1, write_table2
+from fewlabels.experiments.published import FIG_1, TABLE_2
+from fewlabels.results import Run, read_runs, write_runs
+
+
+@pytest.fixture
+def calls(tmp_path, monkeypatch):
+    """The experiments in this process on 40 + 20 images of two classes, with nearest means for a classifier."""
+    made = []
+
+    def read(data):
+        rng = np.random.default_rng(0)
+        y = np.arange(60) % 2
+        x = (100 * y[:, None, None, None] + rng.integers(0, 120, (60, 4, 4, 1))).astype(np.uint8)
+        return Splits(ImageSet(x[:40], y[:40]), ImageSet(x[40:], y[40:]), ("dark", "bright"))
+
+    class Classifier:
+        def __init__(self, method, **parameters):
+            self.method, self.given = method, {"method": method, **parameters}
+
+        def fit(self, x, y):
+            made.append(self.given | {"rows": np.flatnonzero(y >= 0).tolist(), "all": len(x)})
+            self.means = [x[y == k].mean() for k in (0, 1)]
+            return self
+
+        def predict_proba(self, x):
+            made[-1]["tested"] = len(x)
+            bright = 1 / (1 + np.exp((np.mean(self.means) - x.mean((1, 2, 3))) / 20))
+            return np.stack([1 - bright, bright], 1)
+
+        def outlier_scores(self, x):
+            return {"u": x.mean((1, 2, 3)), "confidence": self.predict_proba(x).max(1), "gradient": np.zeros(len(x))}
+
+        def sample(self, n, random_state=None, steps=20):
+            return np.full((n, 4, 4, 1), 10.0 * steps)
+
+    def serially(wanted, path, report, workers=None):
+        for job in wanted:
+            if job.key not in {one.key() for one in read_runs(path)}:
+                write_runs(path, [*read_runs(path), *job.work()])
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(images, "SemiSupervisedClassifier", Classifier)
+    monkeypatch.setattr(images, "run_jobs", serially)
+    shares = {"bench": (0.1, 0.5, 1.0)}
+    monkeypatch.setattr(images, "SETS", {"cifar10": images.Case(read, 4, {"bench": "small"}, shares)})
+    monkeypatch.setattr(images, "TABLE_2", {"bench": ("cifar10",)})
+    monkeypatch.setattr(images, "FIG_1", {"bench": ("cifar10",)})
+    images.load.cache_clear()
+    yield made
+    images.load.cache_clear()
+
+
+def test_table_2_draws_as_many_labels_of_each_class_by_the_seed_and_tests_once(calls):
+    images.run_table2("bench", Path("data"), seeds=2)
+    assert [call["method"] for call in calls] == ["supervised", "pretrain", "joint"] * 2
+    assert {(len(call["rows"]), call["all"], call["preset"]) for call in calls} == {(4, 40, "small")}
+    assert all(sum(row % 2 for row in call["rows"]) == 2 for call in calls)
+    assert calls[0]["rows"] == calls[2]["rows"] != calls[3]["rows"]
+    assert [call["random_state"] for call in calls] == [0, 0, 0, 1, 1, 1]
+    runs = read_runs(Path("results/table2-bench.jsonl"))
+    metrics = ["error", "ece", "auroc_u", "auroc_confidence", "auroc_gradient"]
+    assert [run.metric for run in runs] == metrics * 6
+    assert {(run.labelled, run.ratio, run.split) for run in runs} == {(4, 10.0, "test")}
+    images.run_table2("bench", Path("data"), seeds=2)
+    assert len(calls) == 6
+
+
+def test_the_table_has_the_papers_rows_in_its_order_and_the_page_its_pictures(calls):
+    images.run_table2("bench", Path("data"), seeds=2)
+    text = Path("results/table2-bench.txt").read_text()
+    rows = [line for line in text.split("\n") if any(line.startswith(f"  {row.name}") for row in TABLE_2.values())]
+    assert len(rows) == len(TABLE_2)
+    assert "25.72 ± 0.44" in text and "12.16 ± 0.31, augmented" in text
+    assert all(name in row for name, row in zip((row.name for row in TABLE_2.values()), rows, strict=True))
+    written = list(csv.DictReader(io.StringIO(Path("results/table2-bench.csv").read_text())))
+    errors = [run for run in read_runs(Path("results/table2-bench.jsonl")) if run.metric == "error"]
+    assert [float(row["error"]) for row in written] == pytest.approx([run.value for run in errors])
+    assert all(float(row["low"]) - 1e-9 <= float(row["error"]) < float(row["high"]) for row in written)
+    page = Path("results/table2-bench.html").read_text()
+    names = ("generated", "revised")
+    assert all(f"cifar10-{method}-{name}" in page for method in ("pretrain", "joint") for name in names)
+    assert "cifar10-supervised-revised" not in page
+    assert page.count("accuracy over confidence of") == 3
+
+
+def test_fig_1_goes_over_shares_of_the_labels_in_proportion(calls):
+    images.run_fig1("bench", Path("data"), seeds=1)
+    assert [(call["method"], len(call["rows"])) for call in calls] == [
+        (method, n) for n in (4, 20, 40) for method in ("supervised", "joint")
+    ]
+    text = Path("results/fig1-bench.txt").read_text()
+    assert "of the labels is as good as supervised training with all" in text
+    assert f"{FIG_1['cifar10', 'joint', 0.5]:.2f}" in text
+    assert "test error over the share" in Path("results/fig1-bench.html").read_text()
+
+
+def point(method, share, error, seed=0):
+    return Run("fig1", "bench", "cifar10", method, share, 1.0, seed, "error", error, "test", 1.0, "", {"tested": 9}, {})
+
+
+def test_the_crossing_by_hand():
+    supervised = [point("supervised", 1.0, 0.10), point("supervised", 1.0, 0.14, seed=1)]  # 0.12
+    joint = [point("joint", 0.01, 0.20), point("joint", 0.1, 0.16), point("joint", 1.0, 0.08)]
+    assert crossing([*supervised, *joint]) == pytest.approx(10**-0.5, rel=1e-4)
+    assert crossing([*supervised, *joint[:2]]) is None
+    assert crossing(joint) is None
+    assert crossing([*supervised, point("joint", 0.02, 0.12)]) == 0.02
+
+
+def test_a_table_of_one_method_alone_and_of_several_versions(tmp_path):
+    path = tmp_path / "fig1-bench.jsonl"
+    write_runs(path, [point("joint", 0.1, 0.3), point("joint", 0.1, 0.3, seed=1)])
+    assert "at no share" in write_fig1(path)
+    one = Run("table2", "bench", "mnist", "joint", 100, 600.0, 0, "error", 0.02, "test", 9.0, "a", {"tested": 100}, {})
+    write_runs(path, [one, one.__class__(**{**one.__dict__, "seed": 1, "version": "b"})])
+    shown = write_table2(path)
+    assert "2 versions of the code: a, b" in shown
+    assert "CatGAN" not in shown  # the paper has no other data set
+
+
+def test_unknown_sets_are_refused_with_the_known_ones(calls):
+    with pytest.raises(InputError, match="--sets: expected some of cifar10 at this scale, came 'svhn'"):
+        images.run_table2("bench", Path("data"), sets=["svhn"])
