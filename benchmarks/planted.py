@@ -275,6 +275,8 @@ MUTANTS = [
            "encoded.edge[..., : self.words.size]", "test_sequence.py equation_3 or ends"),
     Mutant("rare words at the level of the last", POTENTIAL, "self.log_unigram)[ids.masked_fill(ids >= self.own, 0)]",
            "self.log_unigram)[ids.clamp(max=self.own - 1)]", "test_sequence.py of_their_own"),
+    Mutant("a long sentence's last piece left out", TEXT, "piece + 1))", "piece + 1 - (piece + 1 == pieces[row])))",
+           "test_text.py pieces"),
     Mutant("spelling dropped once", POTENTIAL, "dropout(spelt, self.preset.spelling_drop, self.training)", "spelt",
            "test_sequence.py dropped_once"),
     Mutant("ψ not tied to the vectors read", POTENTIAL, "vectors, ends = encoded.word[..., : self.words.size]",

@@ -27,11 +27,11 @@ def pool(tmp_path):
 def test_without_a_pool_all_sentences_teach():
     corpus = Corpus.of([*SENTENCES, ["long"] * (LONGEST + 1)], [*TAGS, None], None)
     assert words(corpus, corpus.x)[:4] == SENTENCES
-    assert words(corpus, corpus.unlabelled) == SENTENCES
+    assert words(corpus, corpus.unlabelled) == [*SENTENCES, ["long"] * (LONGEST // 2), ["long"] * (LONGEST // 2 + 1)]
     assert corpus.labelled.tolist() == [0, 2]
     assert corpus.classes.tolist() == ["D", "N"]
     assert corpus.y[torch.tensor([0, 2])].values.tolist() == [[0, 1], [0, 1]]
-    assert corpus.lengths.tolist() == [0, 1, 2, 1]
+    assert corpus.lengths[:4].tolist() == [0, 1, 2, 1] and corpus.lengths.sum() == 6
 
 
 def test_with_a_pool_its_sentences_and_the_untagged_ones_teach(pool):

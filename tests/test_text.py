@@ -1,6 +1,8 @@
 """Text as integers: batches with further features, and vocabularies in which some words have spelling alone."""
 
 import itertools
+from itertools import chain
+from math import ceil
 
 import numpy as np
 import pytest
@@ -20,9 +22,22 @@ def test_columns_go_with_their_rows():
     assert x.values.tolist() == [[5, 6, 0], [1, 2, 3]]
     assert x.columns.tolist() == [[[5, 5], [6, 4], [0, 0]], [[1, 9], [2, 8], [3, 7]]]
     assert sentences.at(torch.tensor([1, 2]))[torch.tensor([0])].columns.tolist() == [[[4, 6]]]
-    short = sentences.shorter(2)
-    assert short[torch.arange(2)].columns.tolist() == [[[4, 6], [0, 0]], [[5, 5], [6, 4]]]
+    pieces = sentences.cut(2)[torch.arange(4)]
+    assert pieces.values.tolist() == [[1, 0], [2, 3], [4, 0], [5, 6]]
+    assert pieces.columns.tolist() == [[[1, 9], [0, 0]], [[2, 8], [3, 7]], [[4, 6], [0, 0]], [[5, 5], [6, 4]]]
     assert Sentences(ROWS)[torch.arange(3)].columns is None
+
+
+@pytest.mark.parametrize("longest", [1, 2, 3, 7, 100])
+def test_pieces_are_short_even_and_lose_nothing(longest):
+    rows = [list(range(n)) for n in (1, 2, 7, 8, 23, 100)]
+    pieces = Sentences(rows).cut(longest)
+    texts = [pieces[torch.tensor([i])].values[0].tolist() for i in range(len(pieces))]
+    assert [*chain(*texts)] == [*chain(*rows)]
+    assert max(map(len, texts)) <= longest
+    assert len(texts) == sum(ceil(len(row) / longest) for row in rows)
+    of_the_last = [len(text) for text in texts[-ceil(100 / longest) :]]
+    assert max(of_the_last) - min(of_the_last) <= 1
 
 
 def test_rows_without_columns_have_them_absent_beside_rows_that_have_them():

@@ -16,7 +16,7 @@ from fewlabels.validation import check_sentences, check_tags, split_features
 __all__ = ["LONGEST", "OWN", "Corpus", "Token"]
 
 LONGEST = 200
-"""Longer unlabelled sentences are left out of training: they would only pad."""
+"""Longer unlabelled sentences, such as proteins, are cut into pieces, so that a batch of them is no larger."""
 
 OWN = 20_000
 """Words that have vectors of their own, the most frequent ones: enough to meet most of a text, few enough to update."""
@@ -41,8 +41,8 @@ class Corpus(NamedTuple):
     labelled
         Which sentences have tags.
     unlabelled
-        The sentences that teach log p(x), of at most `LONGEST` words: those of the pool and the untagged ones, or where
-        there is no pool all.
+        The sentences that teach log p(x), in pieces of at most `LONGEST` words: those of the pool and the untagged
+        ones, or where there is no pool all.
     moves
         Which tags may follow each other: the rules of BIOES or IOB2, unless a labelled sentence breaks them.
     """
@@ -105,7 +105,7 @@ def _moves(classes: list[str], y: list[list[int]]) -> Moves:
 
 def _unlabelled(x: Sentences, labelled: np.ndarray, pool: Pool | None, vocabulary: Vocabulary) -> Unlabelled:
     if pool is None:
-        return x.shorter(LONGEST)
+        return x.cut(LONGEST)
     more = pool.translated(np.array(vocabulary.encode(pool.words), dtype=np.int32))
     untagged = np.setdiff1d(np.arange(len(x)), labelled)
-    return Joined(x.at(torch.from_numpy(untagged)).shorter(LONGEST), more) if len(untagged) else more
+    return Joined(x.at(torch.from_numpy(untagged)).cut(LONGEST), more) if len(untagged) else more

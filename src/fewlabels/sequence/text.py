@@ -102,10 +102,21 @@ class Sentences:
         part.lengths, part._starts = self.lengths[index], self._starts[index]
         return part
 
-    def shorter(self, longest: int) -> "Sentences":
-        """The rows of at most ``longest`` integers; all where there are none such."""
-        kept = (self.lengths <= longest).nonzero().squeeze(1)
-        return self.at(kept) if len(kept) else self
+    def cut(self, longest: int) -> "Sentences":
+        """The rows with longer ones cut into as few pieces of about one length as bring them to ``longest`` integers.
+
+        Examples
+        --------
+        >>> Sentences([[1, 2, 3, 4, 5], [6]]).cut(2)[torch.arange(4)].values.tolist()
+        [[1, 0], [2, 3], [4, 5], [6, 0]]
+        """
+        pieces = -(-self.lengths // longest)
+        row = torch.arange(len(self)).repeat_interleave(pieces)
+        piece = torch.arange(len(row)) - (pieces.cumsum(0) - pieces)[row]
+        first, last = (self.lengths[row] * part // pieces[row] for part in (piece, piece + 1))
+        parts = copy.copy(self)
+        parts.lengths, parts._starts = last - first, self._starts[row] + first
+        return parts
 
     def __getitem__(self, index: Tensor) -> Padded:
         lengths = self.lengths[index]
