@@ -30,8 +30,8 @@ class Saved:
 
     fits = 0
 
-    def __init__(self, method="joint", *, random_state=None, verbose=False, checkpoint=None):
-        self.settings = (method, random_state, verbose, checkpoint)
+    def __init__(self, method="joint", *, random_state=None, verbose=False, checkpoint=None, accelerator=None):
+        self.settings = (method, random_state, verbose, checkpoint, accelerator)
         self.choice_ = "weight 0.1 of [0, 0.1, 1]: lowest error on held-out labels"
 
     def _start(self, classes):
@@ -204,10 +204,14 @@ def test_fit_as_json(work):
 def test_fit_hands_its_options_to_the_estimator(work, monkeypatch):
     seen = []
     monkeypatch.setattr(Means, "save", lambda self, path: (seen.append(self.settings), Saved.save(self, path)))
-    run(
-        "fit", "flowers.csv", "--label", "species", "--method", "persistent_cd", "--seed", "7", "--out", "out", "--json"
-    )
-    assert seen == [("persistent_cd", 7, False, Path("out/checkpoint"))]
+    options = "--method", "persistent_cd", "--seed", "7", "--accelerator", "cuda", "--out", "out", "--json"
+    run("fit", "flowers.csv", "--label", "species", *options)
+    assert seen == [("persistent_cd", 7, False, Path("out/checkpoint"), "cuda")]
+
+
+def test_sentences_take_no_accelerator(work):
+    message = run("fit", "small.conll", "--accelerator", "cuda", "--out", "out", code=2)
+    assert "--accelerator: expected auto or cpu for sentences" in message
 
 
 def test_images_from_fit_to_sample(work):

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from fewlabels.cli import app
 from fewlabels.data.image_sets import ImageSet, Splits
 from fewlabels.errors import InputError
 from fewlabels.experiments import images
@@ -134,3 +136,21 @@ def test_a_table_of_one_method_alone_and_of_several_versions(tmp_path):
 def test_unknown_sets_are_refused_with_the_known_ones(calls):
     with pytest.raises(InputError, match="--sets: expected some of cifar10 at this scale, came 'svhn'"):
         images.run_table2("bench", Path("data"), sets=["svhn"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["table2"], "--data: expected the folder"),
+        (["table2", "--data", "none"], "none: expected a folder with data_batch_1"),
+        (["fig1", "--data", "none", "--sets", "faces"], "--sets: expected some of cifar10, mnist"),
+        (["fig1", "--data", "none", "--methods", "magic"], "--methods: expected some of supervised, pretrain, joint"),
+    ],
+)
+def test_the_command_line_tells_what_it_wants(tmp_path, monkeypatch, arguments, told):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FEWLABELS_DATA", raising=False)
+    result = CliRunner().invoke(app, ["reproduce", *arguments])
+    assert result.exit_code == 2
+    assert told in result.stderr.strip().split("\n")[-1] and "Traceback" not in result.stderr
+    assert not list(tmp_path.rglob("*.jsonl"))

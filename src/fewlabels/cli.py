@@ -84,10 +84,15 @@ def fit(
     label: Annotated[str | None, typer.Option(help="Column of the labels of a table; empty cells: unlabelled.")] = None,
     method: Annotated[Method, typer.Option(help="How to learn from the unlabelled data.")] = Method.joint,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
+    accelerator: Annotated[
+        str, typer.Option(help="cpu, cuda, mps; auto: a GPU where there is one. Sentences: cpu.")
+    ] = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Train a model on DATA, of which a part is labelled, and save it in a folder."""
     name = kind_of(data)
+    if name == "sequences" and accelerator not in ("auto", "cpu"):
+        raise InputError(f"--accelerator: expected auto or cpu for sentences, came {accelerator!r}: leave it out")
     training = KINDS[name].training(data, unlabelled, label)
     run = {
         "kind": name,
@@ -97,6 +102,7 @@ def fit(
         "columns": training.columns,
         "method": method.value,
         "seed": seed,
+        "accelerator": accelerator,
         "version": importlib.metadata.version("fewlabels"),
         "data_sha256": _digest(training),
     }
@@ -269,9 +275,16 @@ def _train(training: Data, run: dict[str, Any], out: Path, verbose: bool) -> Non
     """Fit a model, save it with a summary, and remove the state that was kept for resuming."""
     from fewlabels import SemiSupervisedClassifier, SemiSupervisedTagger
 
-    estimator_class = SemiSupervisedTagger if run["kind"] == "sequences" else SemiSupervisedClassifier
     checkpoint = out / _CHECKPOINT
-    estimator = estimator_class(run["method"], random_state=run["seed"], verbose=verbose, checkpoint=checkpoint)
+    if run["kind"] == "sequences":
+        estimator = SemiSupervisedTagger(
+            run["method"], random_state=run["seed"], verbose=verbose, checkpoint=checkpoint
+        )
+    else:
+        estimator = SemiSupervisedClassifier(
+            run["method"], random_state=run["seed"], verbose=verbose, checkpoint=checkpoint,
+            accelerator=run["accelerator"],
+        )  # fmt: skip
     start = time.perf_counter()
     more = _fit(estimator, training, out / _POOL)
     seconds = time.perf_counter() - start

@@ -33,7 +33,7 @@ from fewlabels.results import Run, code_version, digest, environment
 
 __all__ = ["FIG_1", "SETS", "TABLE_2", "Case", "run_fig1", "run_table2", "train_and_test"]
 
-METHODS = ("supervised", "pretrain", "joint")
+METHODS = ("supervised", "pretrain", "joint", "persistent_cd")
 SHEET = 64
 """Samples on a sheet."""
 
@@ -86,7 +86,7 @@ def run_table2(
     *,
     seeds: int = 3,
     sets: Sequence[str] | None = None,
-    methods: Sequence[str] = METHODS,
+    methods: Sequence[str] = ("supervised", "pretrain", "joint"),
     accelerator: str = "auto",
     workers: int | None = None,
     out: Path = Path("results"),
@@ -118,7 +118,7 @@ def run_table2(
     runs = [
         _open("table2", scale, data, name, method, SETS[name].labels, seed)
         for seed in range(seeds)
-        for name in _known(sets, TABLE_2, scale)
+        for name in _known(sets, methods, TABLE_2, scale)
         for method in methods
     ]
     path = _run(runs, data, accelerator, out, workers)
@@ -143,7 +143,7 @@ def run_fig1(
     runs = [
         _open("fig1", scale, data, name, method, share, seed)
         for seed in range(seeds)
-        for name in _known(sets, FIG_1, scale)
+        for name in _known(sets, methods, FIG_1, scale)
         for share in SETS[name].shares[scale]
         for method in methods
     ]
@@ -151,11 +151,15 @@ def run_fig1(
     Console(markup=False, highlight=False).print(write_fig1(path), soft_wrap=True)
 
 
-def _known(sets: Sequence[str] | None, default: dict[str, tuple[str, ...]], scale: str) -> Sequence[str]:
+def _known(
+    sets: Sequence[str] | None, methods: Sequence[str], default: dict[str, tuple[str, ...]], scale: str
+) -> Sequence[str]:
+    """The sets, once all names are known."""
     known = [name for name, one in SETS.items() if scale in one.preset]
-    for name in sets or ():
-        if name not in known:
-            raise InputError(f"--sets: expected some of {', '.join(known)} at this scale, came {name!r}")
+    for option, names, there in (("--sets", sets or (), known), ("--methods", methods, METHODS)):
+        for name in names:
+            if name not in there:
+                raise InputError(f"{option}: expected some of {', '.join(there)} at this scale, came {name!r}")
     return sets or default[scale]
 
 
