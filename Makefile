@@ -18,7 +18,7 @@ demo: $(READY)
 	$(BIN)/fewlabels demo --out demo
 
 report: $(READY)
-	$(BIN)/python -m fewlabels.experiments.tables results
+	$(BIN)/python -m fewlabels.experiments.reports results
 	test ! -e demo/results.jsonl || $(BIN)/python -m fewlabels.demo.report demo
 
 test: $(READY)

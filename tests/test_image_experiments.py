@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from fewlabels.cli import app
 from fewlabels.data.image_sets import ImageSet, Splits
 from fewlabels.errors import InputError
-from fewlabels.experiments import images
+from fewlabels.experiments import images, reports
 from fewlabels.experiments.image_tables import crossing, write_fig1, write_table2
 from fewlabels.experiments.published import FIG_1, TABLE_2
 from fewlabels.results import Run, read_runs, write_runs
@@ -154,3 +154,12 @@ def test_the_command_line_tells_what_it_wants(tmp_path, monkeypatch, arguments, 
     assert result.exit_code == 2
     assert told in result.stderr.strip().split("\n")[-1] and "Traceback" not in result.stderr
     assert not list(tmp_path.rglob("*.jsonl"))
+
+
+def test_all_reports_of_a_folder_are_written_again(tmp_path, capsys):
+    with pytest.raises(SystemExit, match="expected stored runs"):
+        reports.main(tmp_path)
+    write_runs(tmp_path / "fig1-bench.jsonl", [point("joint", 0.1, 0.3)])
+    reports.main(tmp_path)
+    assert "30.00" in (tmp_path / "fig1-bench.txt").read_text()
+    assert capsys.readouterr().out == f"{tmp_path / 'fig1-bench.txt'}\n"

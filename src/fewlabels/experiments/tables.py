@@ -3,13 +3,10 @@
 Table 3 is the mean over seeds of each task, share of the labels, ratio U/L and method.  Table 4 is the relative error
 reduction of joint training, 100 (1 - (100 - joint) / (100 - reference)) percent, in which accuracy or F1 is percent.
 Differences and reductions are taken between runs of the same seeds.
-
-``python -m fewlabels.experiments.tables FOLDER`` writes all of a folder's tables again from its stored runs.
 """
 
 import csv
 import io
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -318,19 +315,3 @@ def write_tables(path: Path) -> str:
     for suffix, content in ((".txt", shown), (".csv", _csv(cells)), (".html", page(cells, runs))):
         write_atomically(path.with_suffix(suffix), content.encode())
     return shown
-
-
-def main(folder: Path) -> None:
-    """Write all tables of a folder again."""
-    paths = sorted(folder.glob("table3-*.jsonl"))
-    if not paths:
-        raise SystemExit(
-            f"expected stored runs in {folder}/table3-*.jsonl, found none: run `fewlabels reproduce` first"
-        )
-    for path in paths:
-        write_tables(path)
-        print(path.with_suffix(".html"))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
