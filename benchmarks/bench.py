@@ -10,6 +10,7 @@ from pathlib import Path
 
 import bench_chain
 import bench_encoder
+import bench_images
 import bench_sampling
 import bench_steps
 import torch
@@ -21,7 +22,13 @@ from fewlabels.files import write_atomically
 from fewlabels.results import code_version, environment
 
 RESULTS = Path("bench/results.json")
-PARTS = {"chain": bench_chain, "encoder": bench_encoder, "sampling": bench_sampling, "steps": bench_steps}
+PARTS = {
+    "chain": bench_chain,
+    "encoder": bench_encoder,
+    "sampling": bench_sampling,
+    "steps": bench_steps,
+    "images": bench_images,
+}
 
 
 def show(section: Section) -> None:

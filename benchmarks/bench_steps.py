@@ -65,13 +65,14 @@ def sections() -> list[Section]:
     ]  # fmt: skip
 
 
-def blocks(potential: nn.Module, stage: Stage, batches: Batches) -> Callable[[], None]:
+def blocks(potential: nn.Module, stage: Stage, batches: Batches, bfloat16: bool = False) -> Callable[[], None]:
     """A call that trains on for some steps, as the stage has it."""
     potential.train()
     optimizer = stage.optimizer(potential, stage.objective)
 
     def endless() -> Iterator[None]:
-        for done, _ in enumerate(train(potential, stage.objective, batches, optimizer, sys.maxsize, clip=stage.clip)):
+        steps = train(potential, stage.objective, batches, optimizer, sys.maxsize, clip=stage.clip, bfloat16=bfloat16)
+        for done, _ in enumerate(steps):
             if done % STEPS == STEPS - 1:
                 yield
 
@@ -158,8 +159,8 @@ def recurrent_products(event: Any) -> int:
     return 3 * 2 * time * batch * gates * (size + gates // 4)
 
 
-def matrix_rate(size: int = 1024) -> float:
-    """GFLOP/s of a product of two square matrices in float32, the best of ten: what this machine can do."""
-    a, b = torch.randn(size, size), torch.randn(size, size)
+def matrix_rate(size: int = 1024, dtype: torch.dtype = torch.float32) -> float:
+    """GFLOP/s of a product of two square matrices, the median of ten: what this machine can do."""
+    a, b = torch.randn(size, size, dtype=dtype), torch.randn(size, size, dtype=dtype)
     milliseconds = race({"product": lambda: [a @ b for _ in range(5)]}, 10)["product"] / 5
     return 2 * size**3 / milliseconds / 1e6
