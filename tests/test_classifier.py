@@ -52,8 +52,8 @@ def test_every_method_learns_tables(method):
     ("parameters", "message"),
     [
         ({"preset": "large"}, "preset to be one of auto, dense, small, wide, mnist"),
-        ({"preset": "small"}, r"images \(N, H, W\)"),
-        ({"preset": "cifar10"}, r"images \(N, 32, 32, 3\)"),
+        ({"preset": "small"}, "Expected images for preset 'small'"),
+        ({"preset": "cifar10"}, "images of 3 channels and 32 x 32 pixels"),
         ({"accelerator": "abacus"}, "accelerator to be one of auto, cpu"),
         ({"precision": "half"}, "precision to be one of auto, float32"),
     ],

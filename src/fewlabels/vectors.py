@@ -44,6 +44,8 @@ class Preset(NamedTuple):
         Where the pixels' range is mapped to; None: inputs are put on unit scale by their statistics.
     wide
         Whether products in bfloat16 pay.
+    shape
+        Of the inputs for which it is made, where None is any size; None: of all.
     """
 
     potential: Callable[[Sequence[int], int], nn.Module]
@@ -51,6 +53,13 @@ class Preset(NamedTuple):
     recipe: Recipe
     range: tuple[float, float] | None = None
     wide: bool = True
+    shape: tuple[int | None, ...] | None = None
+
+    def fits(self, shape: Sequence[int]) -> bool:
+        """Whether it is made for inputs of a shape."""
+        if self.shape is None:
+            return True
+        return len(shape) == len(self.shape) and all(own in (None, n) for own, n in zip(self.shape, shape, strict=True))
 
 
 def _dense(shape: Sequence[int], labels: int) -> MLP:
@@ -65,6 +74,14 @@ def _small(shape: Sequence[int], labels: int) -> ConvNet:
     return ConvNet(small_body(shape[0]), 128, labels)
 
 
+def _svhn(shape: Sequence[int], labels: int) -> ConvNet:
+    return ConvNet(svhn_body(), 128, labels)
+
+
+def _cifar10(shape: Sequence[int], labels: int) -> ConvNet:
+    return ConvNet(cifar10_body(), 128, labels)
+
+
 def _paper_generator(low: Tensor, high: Tensor) -> ConvGenerator:
     return ConvGenerator(100, -torch.ones_like(low), torch.ones_like(high), widths=(512, 256, 128))
 
@@ -75,16 +92,12 @@ def _paper_dense_generator(low: Tensor, high: Tensor) -> MLPGenerator:
 
 PRESETS = {
     "dense": Preset(_dense, lambda low, high: MLPGenerator(20, low, high), DENSE, wide=False),
-    "small": Preset(_small, lambda low, high: ConvGenerator(20, low, high), SMALL),
+    "small": Preset(_small, lambda low, high: ConvGenerator(20, low, high), SMALL, shape=(None, None, None)),
     "wide": Preset(_paper_dense, _paper_dense_generator, WIDE, range=(0.0, 1.0)),
     "mnist": Preset(_paper_dense, _paper_dense_generator, MNIST, range=(0.0, 1.0)),
-    "svhn": Preset(
-        lambda shape, labels: ConvNet(svhn_body(), 128, labels), _paper_generator, SVHN, range=(-1.0, 1.0)
-    ),
-    "cifar10": Preset(
-        lambda shape, labels: ConvNet(cifar10_body(), 128, labels), _paper_generator, CIFAR10, range=(-1.0, 1.0)
-    ),
-}  # fmt: skip
+    "svhn": Preset(_svhn, _paper_generator, SVHN, range=(-1.0, 1.0), shape=(3, 32, 32)),
+    "cifar10": Preset(_cifar10, _paper_generator, CIFAR10, range=(-1.0, 1.0), shape=(3, 32, 32)),
+}
 """Three for a laptop, and the paper's for its three data sets."""
 
 
@@ -98,15 +111,12 @@ def preset_for(name: str, shape: Sequence[int]) -> Preset:
     """
     if name == "auto":
         name = "dense" if len(shape) == 1 or math.prod(shape) <= DENSE_NUMBERS else "small"
-    wanted = {
-        "small": "images (N, H, W) or (N, H, W, C)",
-        "svhn": "images (N, 32, 32, 3)",
-        "cifar10": "images (N, 32, 32, 3)",
-    }
-    fits = {"small": len(shape) == 3, "svhn": tuple(shape) == (3, 32, 32), "cifar10": tuple(shape) == (3, 32, 32)}
-    if not fits.get(name, True):
-        raise InputError(f"Expected {wanted[name]} for preset {name!r}, got inputs of shape {tuple(shape)}.")
-    return PRESETS[name]
+    preset = PRESETS[name]
+    if not preset.fits(shape):
+        assert preset.shape is not None
+        size = "" if None in preset.shape else " of {} channels and {} x {} pixels".format(*preset.shape)
+        raise InputError(f"Expected images{size} for preset {name!r}, got inputs of shape {tuple(shape)}.")
+    return preset
 
 
 class Scores(nn.Module):
