@@ -1,5 +1,6 @@
 """The noise model against the enumeration of its support, and NCE on a domain small enough to sum over."""
 
+import copy
 import itertools
 
 import pytest
@@ -265,6 +266,15 @@ def test_autocast_costs_no_bit_of_the_log_odds(carrier):
     assert losses[0] == losses[1]
     rounded = (3000.0 + potential.u).bfloat16().float() - 3000.0  # the control: what bfloat16 would have left of u
     assert (rounded - potential.u).abs().max() > 1
+
+
+def test_log_q_is_exact_under_autocast():
+    model = noise_model((1, 2))
+    exact = copy.deepcopy(model).double()(ALL)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(model(ALL).double(), exact, atol=1e-5, rtol=0)
+        drawn, log_q = model.sample(50)
+    torch.testing.assert_close(log_q, model(drawn), atol=1e-5, rtol=0)
 
 
 def test_u_in_bfloat16_is_taken_from_there_on_in_full():
