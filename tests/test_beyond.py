@@ -63,7 +63,7 @@ def test_every_case_is_run_and_stored_once(data, calls):
         ("wnut17_ner", "supervised", 0), ("wnut17_ner", "supervised", 1), ("wnut17_ner", "crfsuite", 0),
         ("wnut17_ner", "untouched", 0), ("wnut17_ner", "untouched", 1),
         ("cb513", "supervised", 0), ("cb513", "supervised", 1), ("cb513", "crfsuite", 0),
-        *[("cb513", method, seed) for method in ("pretrain", "joint", "joint_self_training") for seed in (0, 1)],
+        *[("cb513", method, seed) for method in ("pretrain", "joint") for seed in (0, 1)],
     ]  # fmt: skip
     assert all(np.isfinite([one.value, one.seconds]).all() and one.split == "test" for one in runs)
     untouched = [call for call in calls if call["method"] == "untouched"]

@@ -63,9 +63,7 @@ class Case(NamedTuple):
 
 CASES = {
     "wnut17_ner": Case(wnut17_ner, 0.1, 50_000, english_features, ("supervised", "crfsuite", UNTOUCHED)),
-    "cb513": Case(
-        cb513, 0.05, 0, residue_features, ("supervised", "crfsuite", "pretrain", "joint", "joint_self_training")
-    ),
+    "cb513": Case(cb513, 0.05, 0, residue_features, ("supervised", "crfsuite", "pretrain", "joint")),
 }
 
 
