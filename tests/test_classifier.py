@@ -87,6 +87,26 @@ def test_the_papers_presets_train(preset, shape, method, monkeypatch):
     assert all(np.isfinite(list(record.values.values())).all() for record in model.history_)
 
 
+def test_a_small_network_trains_on_one_thread_and_the_callers_threads_come_back(monkeypatch):
+    X, y, _ = blobs()
+    seen, before = set(), torch.get_num_threads()
+
+    class Own(nn.Linear):
+        def forward(self, x):
+            seen.add(torch.get_num_threads())
+            return super().forward(x)
+
+    monkeypatch.setattr("fewlabels.classifier.fit", lambda *a, **k: seen.add(torch.get_num_threads()) or [])
+    torch.set_num_threads(3)
+    try:
+        SemiSupervisedClassifier("supervised", **QUICK).fit(X, y)
+        assert seen == {1} and torch.get_num_threads() == 3
+        SemiSupervisedClassifier("supervised", potential=Own(2, 3), **QUICK).fit(X, y)
+        assert seen == {1, 3}
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_outlier_scores_hold_u_and_confidence_and_samples_may_be_left_unrevised():
     X, y, _ = blobs()
     model = SemiSupervisedClassifier("joint", weight=1.0, step_size=1.0, **QUICK).fit(X, y)

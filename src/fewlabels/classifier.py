@@ -26,7 +26,7 @@ from fewlabels.estimation import (
     settings_of,
 )
 from fewlabels.labels import Categorical
-from fewlabels.machine import ACCELERATORS, PRECISIONS, device_of, fast_bfloat16
+from fewlabels.machine import ACCELERATORS, PRECISIONS, device_of, fast_bfloat16, one_thread
 from fewlabels.methods import Setting
 from fewlabels.model_file import write_model
 from fewlabels.model_selection import LabelledKFold
@@ -196,7 +196,8 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
                 truth = torch.from_numpy(codes[held_out])
                 return np.stack([(labels.mode() != truth).float().numpy(), -labels.log_conditional(truth).numpy()])
 
-        with progress_bar(self.verbose) as report:
+        small = not preset.wide and self.potential is None
+        with progress_bar(self.verbose) as report, one_thread(small):
             splits = [(rows[kept], rows[held_out]) for kept, held_out in splits]
             (self.setting_, self.choice_), trained = choose_and_train(
                 settings, rows, splits, train, judge, state.folder, report

@@ -1,10 +1,13 @@
-"""What a fit runs on: the device, and the precision of its matrix products."""
+"""What a fit runs on: the device, the precision of its matrix products, and the threads."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 from fewlabels.errors import InputError
 
-__all__ = ["ACCELERATORS", "PRECISIONS", "device_of", "fast_bfloat16"]
+__all__ = ["ACCELERATORS", "PRECISIONS", "device_of", "fast_bfloat16", "one_thread"]
 
 ACCELERATORS = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -36,3 +39,18 @@ def fast_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return device.type == "cpu" and bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+
+
+@contextmanager
+def one_thread(wanted: bool) -> Iterator[None]:
+    """Let torch use one thread, for networks whose operations are too small to share.
+
+    Threads that share small operations wait for each other after every one; as soon as another program takes a core
+    from one of them, all of them wait for the system's scheduler, and training can take a hundred times as long.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if wanted else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
