@@ -15,8 +15,9 @@ from torch import nn
 
 import fewlabels
 from fewlabels import InputError, LabelledKFold, SemiSupervisedClassifier
+from fewlabels.methods import Setting
 from fewlabels.vector_methods import VECTORS
-from fewlabels.vectors import PRESETS
+from fewlabels.vectors import PRESETS, build_players, build_potential
 
 QUICK = {"effort": 0.03, "random_state": 0}
 
@@ -85,6 +86,18 @@ def test_the_papers_presets_train(preset, shape, method, monkeypatch):
     assert np.isfinite(model.predict_proba(x)).all()
     assert "supervised" in model.history_[-1].values
     assert all(np.isfinite(list(record.values.values())).all() for record in model.history_)
+
+
+@pytest.mark.parametrize(
+    ("head", "scalar", "reset"), [("new", False, ("head",)), ("scalar", True, ("head",)), ("kept", False, ())]
+)
+def test_what_becomes_of_the_head_between_pretraining_and_finetuning(head, scalar, reset):
+    data = torch.randn(20, 2)
+    dense = PRESETS["dense"]
+    preset = dense._replace(recipe=dense.recipe._replace(head=head))
+    potential = build_potential(None, preset, data, 3)
+    first, second = VECTORS["pretrain"](build_players(None, preset, potential, data, 1.0), Setting())
+    assert (first.objective.scalar, first.reset, second.reset) == (scalar, (), reset)
 
 
 def test_a_small_network_trains_on_one_thread_and_the_callers_threads_come_back(monkeypatch):

@@ -35,10 +35,10 @@ def device_of(accelerator: str) -> torch.device:
 
 
 def fast_bfloat16(device: torch.device) -> bool:
-    """Whether the device has instructions for products in bfloat16, so that they pay."""
+    """Whether the device has instructions for products in bfloat16, so that they pay; an older torch cannot tell."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+    return device.type == "cpu" and bool(getattr(torch.cpu, "get_capabilities", dict)().get("avx512_bf16"))
 
 
 @contextmanager

@@ -38,7 +38,7 @@ SHEET = 64
 """Samples on a sheet."""
 
 LOOKED_AT = 2000
-"""Test images, and as many of another set, by which outliers are told."""
+"""Test images, and as many outliers made of them."""
 
 
 class Case(NamedTuple):
