@@ -113,6 +113,25 @@ def fig1(
 
 @reproduce.command()
 @exit_codes
+def noharm(
+    data: DataOption = None,
+    seeds: SeedsOption = 5,
+    sets: Annotated[str | None, typer.Option(help="Some of the sets; a wrong name is answered with all.")] = None,
+    methods: Annotated[str | None, typer.Option(help="Some of the rows; a wrong name is answered with all.")] = None,
+    workers: WorkersOption = None,
+    out: OutOption = RESULTS,
+) -> None:
+    """Ask whether unlabelled data ever harm: the classifier left untouched, on small sets of all kinds."""
+    from fewlabels.experiments.no_harm import run_no_harm
+
+    names = [None if text is None else _names(text) for text in (sets, methods)]
+    run_or_keep(
+        functools.partial(run_no_harm, data, seeds=seeds, sets=names[0], methods=names[1], workers=workers, out=out)
+    )
+
+
+@reproduce.command()
+@exit_codes
 def beyond(
     data: DataOption = None, seeds: SeedsOption = 3, workers: WorkersOption = None, out: OutOption = RESULTS
 ) -> None:

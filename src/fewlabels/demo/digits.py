@@ -8,14 +8,10 @@ training uses its recipe as it is: the automatic choice of the weight would take
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_digits
-from sklearn.model_selection import GridSearchCV
-from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
-from sklearn.svm import SVC
 
 from fewlabels.classifier import SemiSupervisedClassifier
-from fewlabels.model_selection import LabelledKFold
+from fewlabels.experiments.outside import fit_outside
 
 __all__ = ["LABELLED", "Digits", "error", "split", "train"]
 
@@ -49,21 +45,9 @@ def train(method: str, data: Digits, seed: int) -> Any:
     """A fitted model of a method; scikit-learn's are tuned by cross-validation on the labels."""
     if method in ("supervised", "pretrain", "joint"):
         return SemiSupervisedClassifier(method, weight=1.0, step_size=1.0, random_state=seed).fit(data.x, data.y)
-    flat, known = data.x.reshape(len(data.x), -1), data.y >= 0
-    if method == "sklearn_svc":
-        return _tuned_svc().fit(flat[known], data.y[known])
-    if method == "sklearn_self_training":
-        svc = CalibratedClassifierCV(_tuned_svc().fit(flat[known], data.y[known]).best_estimator_, cv=3, ensemble=False)  # pyright: ignore[reportArgumentType]
-        return SelfTrainingClassifier(svc, criterion="k_best", k_best=100, max_iter=50).fit(flat, data.y)
-    grid = {"gamma": [0.3, 1, 3, 10], "alpha": [0.2, 0.5, 0.9]}
-    return GridSearchCV(LabelSpreading(max_iter=1000), grid, cv=LabelledKFold(3)).fit(flat, data.y)
+    return fit_outside(method, data.x, data.y)
 
 
-def _tuned_svc() -> GridSearchCV:
-    return GridSearchCV(SVC(), {"C": [1, 10, 100], "gamma": [0.01, 0.03, 0.1, 0.3]}, cv=LabelledKFold(5))
-
-
-def error(method: str, model: Any, data: Digits) -> float:
+def error(model: Any, data: Digits) -> float:
     """Share of test images that a model gets wrong."""
-    x = data.x_test.reshape(len(data.x_test), -1) if method.startswith("sklearn") else data.x_test
-    return float((model.predict(x) != data.y_test).mean())
+    return float((model.predict(data.x_test) != data.y_test).mean())

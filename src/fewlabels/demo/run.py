@@ -91,7 +91,7 @@ def train_and_test(draw: Draw, out: Path) -> list[Run]:
         data = digits.split(draw.seed)
         model = digits.train(draw.method, data, draw.seed)
         seconds = time.perf_counter() - started
-        value = digits.error(draw.method, model, data)
+        value = digits.error(model, data)
         labelled, ratio = digits.LABELLED, len(data.y) / (data.y >= 0).sum()
     else:
         data = cantonese.corpus()

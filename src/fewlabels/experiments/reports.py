@@ -3,13 +3,19 @@
 import sys
 from pathlib import Path
 
-from fewlabels.experiments.beyond import write_table
+from fewlabels.experiments import beyond, no_harm
 from fewlabels.experiments.image_tables import write_fig1, write_table2
 from fewlabels.experiments.tables import write_tables
 
 __all__ = ["WRITERS", "main"]
 
-WRITERS = {"table2": write_table2, "fig1": write_fig1, "table3": write_tables, "beyond": write_table}
+WRITERS = {
+    "table2": write_table2,
+    "fig1": write_fig1,
+    "noharm": no_harm.write_table,
+    "table3": write_tables,
+    "beyond": beyond.write_table,
+}
 """By experiment, which is how the name of a file of stored runs begins."""
 
 

@@ -1,0 +1,135 @@
+"""Whether unlabelled data harm: what each run sees, what is stored, and what the table says of it."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_blobs
+
+from fewlabels.errors import InputError
+from fewlabels.experiments import no_harm
+from fewlabels.experiments.no_harm import SETS, harm, run_no_harm, write_table
+from fewlabels.experiments.outside import OUTSIDE, fit_outside
+from fewlabels.results import Run, read_runs, write_runs
+
+
+def run(method, error, seed=0, dataset="iris", labelled=2):
+    return Run(
+        "noharm", "bench", dataset, method, labelled, 10.0, seed, "error", error, "test", 1.0, "v", {"choice": "x"}, {}
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [name for name in SETS if name != "mnist5k"])
+def test_a_seed_halves_the_rows(name):
+    halves = SETS[name](3, None)
+    assert abs(len(halves.y) - len(halves.y_test)) <= 1
+    rows = {tuple(row) for row in np.concatenate([halves.x, halves.x_test]).reshape(-1, halves.x[0].size)}
+    assert len(rows) >= 0.99 * (len(halves.y) + len(halves.y_test))  # no row lies in both halves, but for equal rows
+    assert (SETS[name](3, None).x == halves.x).all()
+    assert not np.array_equal(SETS[name](4, None).y, halves.y)
+
+
+def test_digits_stay_images():
+    assert SETS["digits"](0, None).x.shape == (899, 8, 8)
+
+
+def test_of_a_plane_the_density_says_nothing():
+    halves = SETS["plane"](0, None)
+    sides = [halves.x[halves.y == k] for k in (0, 1)]
+    along = np.array([1, 1, *[0] * 8]) / 2**0.5
+    both = np.sort(np.concatenate(sides) @ along)
+    assert np.diff(both)[len(both) // 4 : 3 * len(both) // 4].max() < 0.05  # no gap between the sides
+
+
+@pytest.fixture
+def fits(monkeypatch, tmp_path):
+    """The experiment in this process, with a model of no use; what each was given."""
+    made = []
+
+    class Model:
+        choice_ = "chose supervised"
+
+        def __init__(self, method=no_harm.UNTOUCHED, **parameters):
+            self.given = {"method": method, **parameters}
+
+        def fit(self, x, y):
+            made.append(self.given | {"x": x, "y": y})
+            return self
+
+        def predict(self, x):
+            return np.zeros(len(x), dtype=int)
+
+    def serially(jobs, path, report, workers=None):
+        for job in jobs:
+            if job.key not in {one.key() for one in read_runs(path)}:
+                write_runs(path, [*read_runs(path), *job.work()])
+
+    monkeypatch.setattr(no_harm, "SemiSupervisedClassifier", Model)
+    monkeypatch.setattr(no_harm, "run_jobs", serially)
+    monkeypatch.chdir(tmp_path)
+    return made
+
+
+def test_every_run_is_stored_once_and_untouched_means_untouched(fits, tmp_path, capsys):
+    methods = ["supervised", no_harm.UNTOUCHED]
+    for _ in range(2):
+        run_no_harm(None, seeds=2, sets=["wine", "moons"], methods=methods)
+    stored = read_runs(tmp_path / "results" / "noharm-bench.jsonl")
+    assert len(stored) == len(fits) == 2 * 2 * len(no_harm.COUNTS) * 2
+    assert {tuple(one for one in fit if one not in ("x", "y")) for fit in fits if fit["method"] == methods[1]} == {
+        ("method", "random_state")
+    }
+    for fit in fits:
+        assert set(np.bincount(fit["y"][fit["y"] >= 0])) <= set(no_harm.COUNTS)
+    moons = [one for one in stored if one.dataset == "moons"]
+    assert all(one.value == (SETS["moons"](one.seed, None).y_test != 0).mean() for one in moons)
+    assert "more than a standard error worse than labels alone at 0 of 6 places" in capsys.readouterr().out
+
+
+def test_mnist_is_left_out_without_data_but_not_in_silence_if_asked_for(fits):
+    with pytest.raises(InputError, match="--data: expected the folder that holds MNIST/raw"):
+        run_no_harm(None, seeds=1, sets=["mnist5k"])
+    with pytest.raises(InputError, match=r"--sets: expected some of digits, wine.*came 'mnits'"):
+        run_no_harm(None, seeds=1, sets=["mnits"])
+    with pytest.raises(InputError, match=r"--methods: expected some of supervised.*came 'best'"):
+        run_no_harm(None, seeds=1, methods=["best"])
+
+
+def test_harm_is_counted_in_standard_errors_of_paired_differences():
+    pairs = [(0.10, 0.12), (0.20, 0.21), (0.30, 0.33)]
+    runs = [
+        run(m, e, seed) for seed, pair in enumerate(pairs) for m, e in zip(("supervised", "joint"), pair, strict=True)
+    ]
+    assert harm(runs, "joint") == pytest.approx(0.02 / (0.01 / 3**0.5))
+    same = [run("supervised", 0.1, s) for s in range(3)] + [run("joint", 0.1, s) for s in range(3)]
+    assert harm(same, "joint") == 0.0
+    assert np.isnan(harm(same, "pretrain"))
+
+
+def test_the_table_names_the_places_of_harm(tmp_path):
+    path = tmp_path / "noharm-bench.jsonl"
+    good = [run("supervised", 0.3 + s / 100, s) for s in range(3)] + [run("untouched", 0.1, s) for s in range(3)]
+    bad = [run("supervised", 0.1, s, "wine") for s in range(3)]
+    bad += [run("untouched", 0.2 + s / 100, s, "wine") for s in range(3)]
+    write_runs(path, [*good, *bad])
+    text = write_table(path)
+    assert text == path.with_suffix(".txt").read_text()
+    assert "worse than labels alone at 1 of 2 places: wine, 2 labels a class." in text
+    assert "31.00 ± 1.00" in text and "+19.1" in text and "-36.4" in text
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_what_users_would_pick_learns_and_takes_images(name):
+    x, y = make_blobs(120, n_features=4, centers=3, random_state=0)
+    known = np.where(np.arange(120) < 24, y, -1)
+    images = x.reshape(-1, 2, 2)
+    assert (fit_outside(name, images, known).predict(images) == y).mean() > 0.95
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_unlabelled_rows_matter_to_all_but_the_svc(name):
+    x, y = make_blobs(300, n_features=2, centers=3, cluster_std=3.0, random_state=1)
+    known = np.arange(300) < 30
+    few = np.where(known, y, -1)
+    mirrored = np.where(known[:, None], x, 2 * x[~known].mean(0) - x)  # of the same mean and deviation
+    asked = x + np.random.default_rng(0).normal(size=x.shape)
+    same = (fit_outside(name, x, few).predict(asked) == fit_outside(name, mirrored, few).predict(asked)).all()
+    assert same == (name == "sklearn_svc")
