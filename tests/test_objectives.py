@@ -9,6 +9,7 @@ from fewlabels.labels import Categorical
 from fewlabels.objective import Batch, Objective, Sum
 from fewlabels.objectives.bidirectional_lm import BidirectionalLM
 from fewlabels.objectives.conditional_nce import ConditionalNCE
+from fewlabels.objectives.likelihood import likelihood_terms
 from fewlabels.objectives.nce import NCE
 from fewlabels.objectives.nrf import InclusiveNRF
 from fewlabels.objectives.persistent_cd import PersistentCD
@@ -16,11 +17,12 @@ from fewlabels.objectives.pseudo_likelihood import PseudoLikelihood
 from fewlabels.objectives.self_training import SelfTraining
 from fewlabels.objectives.supervised import Supervised
 from fewlabels.optimizers import adam
+from fewlabels.samplers import Chain
 from fewlabels.sequence.language_model import LanguageModel
 from fewlabels.sequence.potential import TaggingPotential
 from fewlabels.sequence.presets import TINY
 from fewlabels.sequence.text import Padded, Sentences, Vocabulary
-from fewlabels.train import train
+from fewlabels.train import total, train
 
 
 class Net(nn.Module):
@@ -116,11 +118,19 @@ PLAYERS = [
     ("supervised", on_vectors(Supervised), "supervised", NET, set()),
     ("nrf", on_vectors(lambda: InclusiveNRF(Generator(), entropy=1.0)), "likelihood", NET, set()),
     ("nrf", on_vectors(lambda: InclusiveNRF(Generator(), entropy=1.0)), "control", NET, set()),
+    ("nrf", on_vectors(lambda: InclusiveNRF(Generator(), sample_control=1.0)), "sample_control", NET, set()),
     ("nrf", on_vectors(lambda: InclusiveNRF(Generator(), entropy=1.0)), "entropy", NET, set()),
     ("nrf", on_vectors(lambda: InclusiveNRF(Generator())), "generator", set(), GENERATOR),
     ("nrf (x, h)", on_vectors(lambda: InclusiveNRF(Generator(), revise_latent=True)), "generator", set(), GENERATOR),
     ("persistent cd", on_vectors(lambda: PersistentCD(torch.randn(30, 3))), "likelihood", NET, set()),
     ("persistent cd", on_vectors(lambda: PersistentCD(torch.randn(30, 3))), "control", NET, set()),
+    (
+        "persistent cd",
+        on_vectors(lambda: PersistentCD(torch.randn(30, 3), sample_control=1.0)),
+        "sample_control",
+        NET,
+        set(),
+    ),
     ("nce", nce(), "contrast", WORDS | LSTMS | HEAD | SITE, {"a", "b"}),
     ("nce", nce(), "noise_model", set(), NOISE),
     ("nce, carrier", nce(carrier=True), "contrast", WORDS | LSTMS | HEAD | SITE, {"a", "b"}),
@@ -195,6 +205,16 @@ def test_control_and_entropy_are_the_square_of_u_and_the_uncertainty_of_y_on_the
     torch.testing.assert_close(terms.loss["control"], 0.3 * labels.log_partition.square().mean())
     p = labels.scores.softmax(1)
     torch.testing.assert_close(terms.loss["entropy"], -0.7 * (p * p.log()).sum(1).mean())
+
+
+def test_control_on_both_sides_is_least_squares():
+    u_data, u_samples = torch.randn(7), torch.randn(5)
+    chain = Chain(torch.zeros(5, 3), torch.tensor(0.0))
+    terms = likelihood_terms(u_data, u_samples, chain, weight=0.6, control=0.1, sample_control=0.1)
+    aim = 0.6 / (2 * 0.1)
+    squares = 0.1 * ((u_data - aim).square().mean() + (u_samples + aim).square().mean())
+    torch.testing.assert_close(total(terms), squares - 2 * 0.1 * aim**2)
+    assert set(terms.loss) == {"likelihood", "control", "sample_control"}
 
 
 def test_the_scalar_potential_is_the_first_score_and_teaches_no_other():

@@ -49,6 +49,7 @@ class Field(NamedTuple):
     control: float
     step_size: float
     steps: int
+    sample_control: float = 0.0
 
 
 class Phase(NamedTuple):
@@ -205,8 +206,8 @@ class VectorPlayers(NamedTuple):
         """The objective of log p(x), with the setting's factors."""
         return InclusiveNRF(
             self.generator, weight=field.weight * setting.weight, control=field.control * setting.weight,
-            entropy=entropy * setting.weight, step_size=field.step_size * setting.step_size, steps=field.steps,
-            scalar=scalar,
+            sample_control=field.sample_control * setting.weight, entropy=entropy * setting.weight,
+            step_size=field.step_size * setting.step_size, steps=field.steps, scalar=scalar,
         )  # fmt: skip
 
 

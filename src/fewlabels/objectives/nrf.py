@@ -9,14 +9,16 @@ by the *inclusive* divergence KL(p_θ ‖ q_φ) (Song and Ou, 2018).  Their grad
 
 with E_{p_θ} taken over short chains that start at G_φ(h).  The terms minimised here are
 
-==============  ==================================================  ===================
-``likelihood``  w (mean u(x_rev) - mean u(x_unl))                   θ
-``control``     c mean u(x_unl)²                                    θ
-``entropy``     e mean H(p(y | x_unl))                              θ
-``generator``   mean ‖x_rev - G(h)‖²                                φ
-==============  ==================================================  ===================
+==================  ==================================================  ===================
+``likelihood``      w (mean u(x_rev) - mean u(x_unl))                   θ
+``control``         c mean u(x_unl)²                                    θ
+``sample_control``  c' mean u(x_rev)²                                   θ
+``entropy``         e mean H(p(y | x_unl))                              θ
+``generator``       mean ‖x_rev - G(h)‖²                                φ
+==================  ==================================================  ===================
 
-The likelihood fixes u only up to a constant; the control term holds its level.  The entropy term is a confidence
+The likelihood fixes u only up to a constant; the control terms hold its level (`fewlabels.objectives.likelihood`); that
+of the samples is not the paper's.  The entropy term is a confidence
 penalty that the paper's MNIST and SVHN recipes add late in training; it is no part of log p(x).
 """
 
@@ -40,9 +42,9 @@ class InclusiveNRF(Objective):
     ----------
     generator
         G, a module from latents (B, H) to inputs (B, ...), with an attribute ``latent``, the integer H.
-    weight, control, entropy
-        w, c, e of the terms above.  The likelihood's weight is the one to fear: too large and the classifier suffers
-        silently.  Defaults are those of the paper's CIFAR-10 recipe, 0.01, 0.001 and 0.
+    weight, control, sample_control, entropy
+        w, c, c' and e of the terms above.  The likelihood's weight is the one to fear: too large and the classifier
+        suffers silently.  Defaults are those of the paper's CIFAR-10 recipe, 0.01, 0.001, 0 and 0.
     step_size, steps, momentum, noise
         The chain's; see `fewlabels.samplers.sghmc`.  Defaults as in that recipe, 0.003, 10, 0.5 and 0.
     revise_latent
@@ -61,6 +63,7 @@ class InclusiveNRF(Objective):
         *,
         weight: float = 0.01,
         control: float = 0.001,
+        sample_control: float = 0.0,
         entropy: float = 0.0,
         step_size: float = 0.003,
         steps: int = 10,
@@ -73,18 +76,18 @@ class InclusiveNRF(Objective):
         super().__init__()
         assert isinstance(generator.latent, int), "the generator needs an integer attribute latent"
         self.generator, self.latent = generator, generator.latent
-        self.weight, self.control, self.entropy = weight, control, entropy
+        self.weight, self.control, self.sample_control, self.entropy = weight, control, sample_control, entropy
         self.step_size, self.steps, self.momentum, self.noise = step_size, steps, momentum, noise
         self.revise_latent, self.clip, self.scalar = revise_latent, clip, scalar
 
     def forward(self, potential: nn.Module, batch: Batch) -> Terms:
-        """The four terms above, without those of weight 0; u is computed with the potential's noise off."""
+        """The terms above, without those of weight 0; u is computed with the potential's noise off."""
         data = batch.x_unlabelled
         with noiseless(potential):
             chain, proposals = self._propose_and_revise(lambda x: self._u(potential(x)), len(data))
             labels = potential(torch.cat([data, chain.x]))
         u_data, u_samples = self._u(labels).split(len(data))
-        terms = likelihood_terms(u_data, u_samples, chain, self.weight, self.control)
+        terms = likelihood_terms(u_data, u_samples, chain, self.weight, self.control, self.sample_control)
         terms.loss["generator"] = (chain.x - proposals).flatten(1).square().sum(1).mean()
         if self.entropy:
             terms.loss["entropy"] = self.entropy * labels.entropy()[: len(data)].mean()

@@ -4,10 +4,11 @@ The gradient of the log-likelihood, E_data[∇u] - E_p[∇u], with the second me
 revised by a few Langevin steps whenever it is drawn and now and then restarted (Tieleman, 2008; as used by JEM,
 Grathwohl et al., 2020).  The terms are
 
-==============  ==================================================
-``likelihood``  w (mean u(x_rev) - mean u(x_unl))
-``control``     c mean u(x_unl)²
-==============  ==================================================
+==================  ==================================================
+``likelihood``      w (mean u(x_rev) - mean u(x_unl))
+``control``         c mean u(x_unl)²
+``sample_control``  c' mean u(x_rev)²
+==================  ==================================================
 """
 
 import torch
@@ -28,8 +29,8 @@ class PersistentCD(Objective):
     start
         Where chains start, shape (N, ...): the buffer's first contents and the pool of restarts; usually data with
         noise added.  N = 5,000 to 10,000 is usual; less where there is less data.
-    weight, control
-        w and c above.
+    weight, control, sample_control
+        w, c and c' above; see `fewlabels.objectives.likelihood`.
     step_size, steps, momentum, noise
         The chain's; see `fewlabels.samplers.sghmc`.  Noise far below √(2ε) is what the field uses.
     restart
@@ -45,6 +46,7 @@ class PersistentCD(Objective):
         *,
         weight: float = 0.05,
         control: float = 0.005,
+        sample_control: float = 0.0,
         step_size: float = 0.03,
         steps: int = 5,
         momentum: float = 0.5,
@@ -54,12 +56,12 @@ class PersistentCD(Objective):
         super().__init__()
         self.register_buffer("start", start.clone())
         self.register_buffer("buffer", start.clone())
-        self.weight, self.control, self.restart = weight, control, restart
+        self.weight, self.control, self.sample_control, self.restart = weight, control, sample_control, restart
         self.step_size, self.steps, self.momentum, self.noise = step_size, steps, momentum, noise
         self._drawn: tuple[Tensor, Tensor] | None = None
 
     def forward(self, potential: nn.Module, batch: Batch) -> Terms:
-        """The two terms above; u is computed with the potential's noise off."""
+        """The terms above, without those of weight 0; u is computed with the potential's noise off."""
         data = batch.x_unlabelled
         device = self.buffer.device
         slot = torch.randint(len(self.buffer), (len(data),), device=device)
@@ -73,7 +75,7 @@ class PersistentCD(Objective):
             )  # fmt: skip
             u_data, u_samples = potential(torch.cat([data, chain.x])).log_partition.split(len(data))
         self._drawn = slot, chain.x
-        return likelihood_terms(u_data, u_samples, chain, self.weight, self.control)
+        return likelihood_terms(u_data, u_samples, chain, self.weight, self.control, self.sample_control)
 
     def update(self, potential: nn.Module) -> None:
         """Write the revised chains back."""
