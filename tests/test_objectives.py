@@ -250,15 +250,19 @@ def test_restarts_come_from_the_start_pool():
     assert ((objective.buffer == 0) | (objective.buffer == 9)).all()
 
 
-@pytest.mark.parametrize("make", [lambda: InclusiveNRF(Generator()), lambda: PersistentCD(torch.randn(30, 3))])
-def test_u_is_computed_without_the_nets_noise(make):
+@pytest.mark.parametrize("noisy", [False, True])
+@pytest.mark.parametrize("make", [InclusiveNRF, PersistentCD])
+def test_u_is_computed_with_the_nets_noise_always_or_never(make, noisy):
     """Data and samples are compared on one function, and the potential is left in the mode it had."""
-    potential, objective = Net(dropout=0.9).train(), make()
+    player = Generator() if make is InclusiveNRF else torch.randn(30, 3)
+    potential, objective = Net(dropout=0.9).train(), make(player, noisy=noisy)
     seen = []
     potential.register_forward_hook(lambda module, inputs, output: seen.append(module.training))
     objective(potential, vectors())
-    assert seen and not any(seen)
+    assert seen and all(mode == noisy for mode in seen)
     assert potential.training
+    objective(potential.eval(), vectors())
+    assert not any(seen[len(seen) // 2 :]) and not potential.training
 
 
 def test_generator_regresses_onto_the_revised_proposals_by_hand():
@@ -270,7 +274,7 @@ def test_generator_regresses_onto_the_revised_proposals_by_hand():
     x0 = generator(torch.rand(20, 4)).detach()
     torch.manual_seed(3)
     terms = objective(potential, Batch(None, torch.zeros(0), data))
-    by_hand = ((x0 - 0.1 * x0) - x0).square().mean()  # one step of 0.1 on ∇u = -x
+    by_hand = ((x0 - 0.1 * x0) - x0).square().sum()  # one step of 0.1 on ∇u = -x
     torch.testing.assert_close(terms.loss["generator"], by_hand)
 
 
@@ -286,7 +290,7 @@ def test_where_the_latent_is_revised_too_the_generator_regresses_from_the_new_on
     torch.manual_seed(3)
     terms = objective(potential, Batch(None, torch.zeros(0), data))
     moved = generator(h - 0.1 * h)  # at x = G(h) the pull on h is that of its prior alone
-    torch.testing.assert_close(terms.loss["generator"], (generator(h) - moved).square().mean())
+    torch.testing.assert_close(terms.loss["generator"], (generator(h) - moved).square().sum())
 
 
 def test_clip_confines_the_revised_samples():

@@ -107,13 +107,14 @@ class Sum(Objective):
 
 
 @contextmanager
-def noiseless(potential: nn.Module) -> Iterator[nn.Module]:
-    """The potential with dropout and input noise off, as u(x) is computed wherever p(x) is at stake.
+def noiseless(potential: nn.Module, noisy: bool = False) -> Iterator[nn.Module]:
+    """The potential with dropout and noise off; ``noisy`` leaves it as it is.
 
-    Noise in passes over data but not in chains would compare u on two different functions.
+    Wherever p(x) is at stake, all passes are made one way or the other: noise in passes over data but not in chains
+    would compare u on two different functions.
     """
     training = potential.training
-    potential.eval()
+    potential.train(training and noisy)
     try:
         yield potential
     finally:

@@ -50,6 +50,7 @@ class Field(NamedTuple):
     step_size: float
     steps: int
     sample_control: float = 0.0
+    noisy: bool = False
 
 
 class Phase(NamedTuple):
@@ -126,8 +127,8 @@ MNIST = Recipe(
         Phase(Plan(84_000, rmsprop(1e-4, 1e-3)), entropy=10.0),
     ),
     persistent=Plan(120_000, adam(1e-4), cosine),
-    prior=Field(1.0, 0.0, 0.003, 20),
-    field=Field(1.0, 0.0, 0.003, 20),
+    prior=Field(1.0, 0.0, 0.003, 20, noisy=True),
+    field=Field(1.0, 0.0, 0.003, 20, noisy=True),
     label_weight=10.0,
     head="scalar",
 )
@@ -157,8 +158,8 @@ SVHN = MNIST._replace(
         Phase(Plan(73_200, rmsprop(1e-3, 1e-3)), entropy=10.0),
         Phase(Plan(146_400, rmsprop(1e-4, 1e-3 / 3)), entropy=10.0),
     ),
-    prior=Field(1.0, 0.0, 0.01, 10),
-    field=Field(1.0, 0.0, 0.01, 10),
+    prior=Field(1.0, 0.0, 0.01, 10, noisy=True),
+    field=Field(1.0, 0.0, 0.01, 10, noisy=True),
 )
 """The paper's for SVHN: 400 passes over 73,257 images; learning rates fall at 200, confidence from 100 on."""
 
@@ -167,8 +168,8 @@ CIFAR10 = MNIST._replace(
     pretraining=Plan(300_000, rmsprop(1e-3, 1e-3)),
     finetune=Plan(300_000, rmsprop(1e-3)),
     joint=(Phase(Plan(300_000, rmsprop(1e-3, 1e-3))),),
-    prior=Field(0.01, 0.001, 0.003, 10),
-    field=Field(0.01, 0.001, 0.003, 10),
+    prior=Field(0.01, 0.001, 0.003, 10, noisy=True),
+    field=Field(0.01, 0.001, 0.003, 10, noisy=True),
     label_weight=1.0,
 )
 """The paper's for CIFAR-10: 600 passes over 50,000 images at one learning rate, without confidence."""
@@ -207,7 +208,7 @@ class VectorPlayers(NamedTuple):
         return InclusiveNRF(
             self.generator, weight=field.weight * setting.weight, control=field.control * setting.weight,
             sample_control=field.sample_control * setting.weight, entropy=entropy * setting.weight,
-            step_size=field.step_size * setting.step_size, steps=field.steps, scalar=scalar,
+            step_size=field.step_size * setting.step_size, steps=field.steps, scalar=scalar, noisy=field.noisy,
         )  # fmt: skip
 
 

@@ -14,11 +14,12 @@ with E_{p_θ} taken over short chains that start at G_φ(h).  The terms minimise
 ``control``         c mean u(x_unl)²                                    θ
 ``sample_control``  c' mean u(x_rev)²                                   θ
 ``entropy``         e mean H(p(y | x_unl))                              θ
-``generator``       mean ‖x_rev - G(h)‖²                                φ
+``generator``       Σ ‖x_rev - G(h)‖², over the batch                    φ
 ==================  ==================================================  ===================
 
 The likelihood fixes u only up to a constant; the control terms hold its level (`fewlabels.objectives.likelihood`); that
-of the samples is not the paper's.  The entropy term is a confidence
+of the samples is not the paper's.  The generator's term is a sum, as in the paper's code: ε inside the root of its
+RMSprop makes the scale matter.  The entropy term is a confidence
 penalty that the paper's MNIST and SVHN recipes add late in training; it is no part of log p(x).
 """
 
@@ -55,6 +56,9 @@ class InclusiveNRF(Objective):
     scalar
         u(x) is the score of the first label alone, w · h(x), in place of the log-partition over labels: the paper's
         potential for pre-training.
+    noisy
+        u(x), of the chain, of samples and of data alike, is computed with the potential's dropout and noise, drawn anew
+        in each pass, as in the paper's code; otherwise without.
     """
 
     def __init__(
@@ -72,23 +76,24 @@ class InclusiveNRF(Objective):
         revise_latent: bool = False,
         clip: tuple[float, float] | None = None,
         scalar: bool = False,
+        noisy: bool = False,
     ) -> None:
         super().__init__()
         assert isinstance(generator.latent, int), "the generator needs an integer attribute latent"
         self.generator, self.latent = generator, generator.latent
         self.weight, self.control, self.sample_control, self.entropy = weight, control, sample_control, entropy
         self.step_size, self.steps, self.momentum, self.noise = step_size, steps, momentum, noise
-        self.revise_latent, self.clip, self.scalar = revise_latent, clip, scalar
+        self.revise_latent, self.clip, self.scalar, self.noisy = revise_latent, clip, scalar, noisy
 
     def forward(self, potential: nn.Module, batch: Batch) -> Terms:
-        """The terms above, without those of weight 0; u is computed with the potential's noise off."""
+        """The terms above, without those of weight 0."""
         data = batch.x_unlabelled
-        with noiseless(potential):
+        with noiseless(potential, self.noisy):
             chain, proposals = self._propose_and_revise(lambda x: self._u(potential(x)), len(data))
             labels = potential(torch.cat([data, chain.x]))
         u_data, u_samples = self._u(labels).split(len(data))
         terms = likelihood_terms(u_data, u_samples, chain, self.weight, self.control, self.sample_control)
-        terms.loss["generator"] = (chain.x - proposals).flatten(1).square().sum(1).mean()
+        terms.loss["generator"] = (chain.x - proposals).square().sum()
         if self.entropy:
             terms.loss["entropy"] = self.entropy * labels.entropy()[: len(data)].mean()
         return terms
