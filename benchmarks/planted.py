@@ -120,8 +120,6 @@ MUTANTS = [
            "(chain.x - proposals.detach())", f"{OBJECTIVES} players"),
     Mutant("latents drawn from the wrong prior", NRF, "torch.randn if self.revise_latent else torch.rand",
            "torch.rand if self.revise_latent else torch.randn", f"{OBJECTIVES} by_hand"),
-    Mutant("noise left on where p(x) is at stake", "objective.py", "    potential.eval()\n    try", "    try",
-           f"{OBJECTIVES} noise"),
     Mutant("potential left in evaluation mode", "objective.py", "potential.train(training)", "pass",
            f"{OBJECTIVES} noise"),
     Mutant("replay buffer written in the forward pass", "objectives/persistent_cd.py",
