@@ -66,6 +66,10 @@ def _dense(shape: Sequence[int], labels: int) -> MLP:
     return MLP(math.prod(shape), labels, noise=0.5)
 
 
+def _wide(shape: Sequence[int], labels: int) -> MLP:
+    return MLP(math.prod(shape), labels, hidden=(1000, 500, 250, 250, 250), noise=0.5)
+
+
 def _paper_dense(shape: Sequence[int], labels: int) -> MLP:
     return MLP(math.prod(shape), labels, hidden=(1000, 500, 250, 250, 250))
 
@@ -93,7 +97,7 @@ def _paper_dense_generator(low: Tensor, high: Tensor) -> MLPGenerator:
 PRESETS = {
     "dense": Preset(_dense, lambda low, high: MLPGenerator(20, low, high), DENSE, wide=False),
     "small": Preset(_small, lambda low, high: ConvGenerator(20, low, high), SMALL, shape=(None, None, None)),
-    "wide": Preset(_paper_dense, _paper_dense_generator, WIDE, range=(0.0, 1.0)),
+    "wide": Preset(_wide, _paper_dense_generator, WIDE, range=(0.0, 1.0)),
     "mnist": Preset(_paper_dense, _paper_dense_generator, MNIST, range=(0.0, 1.0)),
     "svhn": Preset(_svhn, _paper_generator, SVHN, range=(-1.0, 1.0), shape=(3, 32, 32)),
     "cifar10": Preset(_cifar10, _paper_generator, CIFAR10, range=(-1.0, 1.0), shape=(3, 32, 32)),
