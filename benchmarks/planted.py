@@ -28,6 +28,7 @@ class Mutant(NamedTuple):
 
 
 LABELS, SAMPLERS, OBJECTIVES = "test_labels.py", "test_samplers.py", "test_objectives.py"
+VAT = "objectives/vat.py"
 NRF = "objectives/nrf.py"
 NCE = "objectives/nce.py"
 RANKING = "objectives/ranking.py"
@@ -96,6 +97,16 @@ MUTANTS = [
            "latent_step_size * _gradient(log_q, h - velocity_h)", f"{SAMPLERS} every_new_h"),
     Mutant("gradient through the chain", "samplers.py", "    start = x = x.detach()\n", "    start = x\n",
            f"{OBJECTIVES} players"),
+    Mutant("adversary without the power step", VAT, "_unit(torch.autograd.grad(change, d)[0])", "d.detach()",
+           "test_vat.py eigenvector"),
+    Mutant("adversary's target learns", VAT, "            with torch.no_grad():\n                p: Labels = potential(x)",
+           "            p: Labels = potential(x)", "test_vat.py gradient"),
+    Mutant("divergence the wrong way round", VAT, "log_p.exp() * (log_p - log_q)", "log_q.exp() * (log_q - log_p)",
+           "test_vat.py gradient"),
+    Mutant("adversary's target with dropout", VAT, "with noiseless(potential):", "with noiseless(potential, True):",
+           "test_vat.py noise"),
+    Mutant("radius of the whole input", VAT, "self.radius * math.sqrt(x[0].numel())", "self.radius",
+           "test_vat.py alike"),
     Mutant("sign of the samples' control", "objectives/likelihood.py", "sample_control * u_samples.square()",
            "-sample_control * u_samples.square()", f"{OBJECTIVES} least_squares"),
     Mutant("control of the samples on the data", "objectives/likelihood.py", "sample_control * u_samples.square()",

@@ -16,6 +16,7 @@ from fewlabels.objectives.persistent_cd import PersistentCD
 from fewlabels.objectives.pseudo_likelihood import PseudoLikelihood
 from fewlabels.objectives.self_training import SelfTraining
 from fewlabels.objectives.supervised import Supervised
+from fewlabels.objectives.vat import VAT
 from fewlabels.optimizers import adam
 from fewlabels.samplers import Chain
 from fewlabels.sequence.language_model import LanguageModel
@@ -131,6 +132,7 @@ PLAYERS = [
         NET,
         set(),
     ),
+    ("vat", on_vectors(VAT), "vat", NET, set()),
     ("nce", nce(), "contrast", WORDS | LSTMS | HEAD | SITE, {"a", "b"}),
     ("nce", nce(), "noise_model", set(), NOISE),
     ("nce, carrier", nce(carrier=True), "contrast", WORDS | LSTMS | HEAD | SITE, {"a", "b"}),
@@ -331,6 +333,7 @@ def weights_after(objective, dropout):
     [
         lambda: InclusiveNRF(Generator(), weight=0.0, control=0.0),
         lambda: PersistentCD(torch.randn(30, 3), weight=0.0, control=0.0),
+        lambda: VAT(weight=0.0),
     ],
 )
 def test_joint_training_of_weight_zero_is_supervised_training_to_the_bit(other, dropout):

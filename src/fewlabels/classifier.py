@@ -69,8 +69,8 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     method
-        "joint" (both at once), "pretrain" (log p(x), then log p(y | x)), "supervised", or "persistent_cd" (joint, with
-        persistent chains in place of a generator).
+        "joint" (both at once), "pretrain" (log p(x), then log p(y | x)), "supervised", "persistent_cd" (joint, with
+        persistent chains in place of a generator), or "vat" (virtual adversarial training, without log p(x)).
     potential
         Your own network in place of the built-in one: a module from inputs on unit scale, (B, D) or (B, C, H, W), to
         scores (B, K) or a `fewlabels.labels.Categorical`.  A submodule named ``head`` starts afresh between

@@ -46,6 +46,7 @@ class Method(str, Enum):
     pretrain = "pretrain"
     supervised = "supervised"
     persistent_cd = "persistent_cd"
+    vat = "vat"
     self_training = "self_training"
     joint_self_training = "joint_self_training"
 

@@ -29,7 +29,7 @@ DataOption = Annotated[
 ScaleOption = Annotated[Scale, typer.Option(help="For 2 cores, or the paper's own data and network.")]
 SeedsOption = Annotated[int, typer.Option(min=1, help="Number of seeds.")]
 SetsOption = Annotated[str | None, typer.Option(help="Some of cifar10,mnist,svhn; default: those of the scale.")]
-MethodsOption = Annotated[str, typer.Option(help="Some of supervised,pretrain,joint,persistent_cd.")]
+MethodsOption = Annotated[str, typer.Option(help="Some of supervised,pretrain,joint,persistent_cd,vat.")]
 AcceleratorOption = Annotated[str, typer.Option(help="cpu, cuda, mps; auto: a GPU where there is one.")]
 WorkersOption = Annotated[int | None, typer.Option(min=1, help="Processes; default: one for each core.")]
 OutOption = Annotated[Path, typer.Option(help="Folder of results; the same command goes on in it.")]

@@ -14,6 +14,7 @@ from fewlabels.objective import Sum
 from fewlabels.objectives.nrf import InclusiveNRF
 from fewlabels.objectives.persistent_cd import PersistentCD
 from fewlabels.objectives.supervised import Supervised
+from fewlabels.objectives.vat import VAT
 from fewlabels.optimizers import Maker, Schedule, adam, constant, cosine, drop, rmsprop
 from fewlabels.train import Stage
 
@@ -67,12 +68,14 @@ class Recipe(NamedTuple):
     ----------
     batch
         Labelled inputs a step, and as many unlabelled ones and samples.
-    supervised, pretraining, finetune, joint, persistent
-        Plans of the stages; joint training has one or more phases.
+    supervised, pretraining, finetune, joint, persistent, rival
+        Plans of the stages; joint training has one or more phases.  The methods that are compared share one plan.
     noise, joint_noise
         Standard deviation of noise on labelled inputs, alone and beside log p(x).
     label_weight
         Of -log p(y | x) in joint training.
+    radius
+        Of virtual adversarial training; see `fewlabels.objectives.vat`.
     prior, field
         How log p(x) is learnt alone, and beside labels.
     head
@@ -87,11 +90,13 @@ class Recipe(NamedTuple):
     finetune: Plan
     joint: tuple[Phase, ...]
     persistent: Plan
+    rival: Plan
     prior: Field
     field: Field
     label_weight: float = 1.0
     noise: float = 0.0
     joint_noise: float = 0.0
+    radius: float = 0.2
     head: str = "new"
 
 
@@ -105,6 +110,7 @@ DENSE = Recipe(
         Phase(Plan(800, rmsprop(1e-3, 3e-3), drop(0.5), average=0.99), entropy=10.0),
     ),
     persistent=Plan(1500, adam(1e-3), cosine),
+    rival=Plan(1600, rmsprop(1e-3), drop(0.5), average=0.99),
     prior=Field(1.0, 0.05, 0.085, 5),
     field=Field(1.0, 0.0, 0.42, 1),
     label_weight=10.0,
@@ -127,6 +133,7 @@ MNIST = Recipe(
         Phase(Plan(84_000, rmsprop(1e-4, 1e-3)), entropy=10.0),
     ),
     persistent=Plan(120_000, adam(1e-4), cosine),
+    rival=Plan(120_000, rmsprop(1e-3), drop(0.3)),
     prior=Field(1.0, 0.0, 0.003, 20, noisy=True),
     field=Field(1.0, 0.0, 0.003, 20, noisy=True),
     label_weight=10.0,
@@ -143,10 +150,12 @@ WIDE = MNIST._replace(
         Phase(Plan(12_000, rmsprop(1e-3, 1e-3), drop(0.5), average=0.999), entropy=2.0),
     ),
     persistent=Plan(15_000, adam(1e-3), cosine),
+    rival=Plan(12_000, rmsprop(1e-3), drop(0.7), average=0.999),
     prior=Field(1.0, 0.003, 0.006, 3, sample_control=0.003),
     field=Field(1.0, 0.003, 0.006, 3, sample_control=0.003),
     noise=0.3,
     joint_noise=0.3,
+    radius=0.07,
     head="new",
 )
 """For some ten thousand images of the kind of MNIST on a laptop: shorter chains and a control on both sides; found on
@@ -253,9 +262,17 @@ def persistent_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
     return [players.stage("joint", Sum(Supervised(), field), players.recipe.persistent)]
 
 
+def adversarial_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+    """-log p(y | x), and p(y | x) is to withstand small changes of x."""
+    recipe = players.recipe
+    objective = Sum(Supervised(noise=recipe.joint_noise), VAT(setting.weight, recipe.radius))
+    return [players.stage("vat", objective, recipe.rival)]
+
+
 VECTORS: dict[str, Callable[[VectorPlayers, Setting], list[Stage]]] = {
     "supervised": supervised_vectors,
     "pretrain": pretrained_vectors,
     "joint": joint_vectors,
     "persistent_cd": persistent_vectors,
+    "vat": adversarial_vectors,
 }

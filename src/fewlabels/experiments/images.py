@@ -33,7 +33,7 @@ from fewlabels.results import Run, code_version, digest, environment
 
 __all__ = ["FIG_1", "SETS", "TABLE_2", "Case", "run_fig1", "run_table2", "train_and_test"]
 
-METHODS = ("supervised", "pretrain", "joint", "persistent_cd")
+METHODS = ("supervised", "pretrain", "joint", "persistent_cd", "vat")
 SHEET = 64
 """Samples on a sheet."""
 

@@ -49,6 +49,8 @@ COLOURS = {
     "pretrain_conditional_nce": "#fdb863",
     "pretrain_nce": "#8c510a",
     "joint_nce": "#01665e",
+    "persistent_cd": "#92c5de",
+    "vat": "#1b9e77",
 }
 
 
