@@ -192,7 +192,7 @@ def plain_joint() -> Callable[[], None]:
         loss.backward()
         of_network.step()
         of_generator.zero_grad()
-        (revised - proposed).square().flatten(1).sum(1).mean().backward()
+        (revised - proposed).square().sum().backward()
         of_generator.step()
 
     return step
