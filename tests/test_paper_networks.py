@@ -105,3 +105,9 @@ def test_a_chain_in_bfloat16_goes_where_the_exact_one_goes():
     other = ConvNet(small_body(3), 128, 10).eval()
     initialise_from_data(other, x)
     assert cosine(exact, move(other, False)) < 0.9  # another network goes elsewhere
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 3), (2, 5, 9), (3, 32, 32)])
+def test_the_small_network_takes_images_of_any_size(shape):
+    scores = ConvNet(small_body(shape[0]), 128, 4)(torch.zeros(2, *shape)).scores
+    assert scores.shape == (2, 4)

@@ -146,8 +146,8 @@ WIDE = MNIST._replace(
     pretraining=Plan(18_000, rmsprop(1e-3, 1e-3), drop(0.7)),
     finetune=Plan(3_000, rmsprop(1e-4, head_rate=3e-3), drop(0.5), average=0.99),
     joint=(
-        Phase(Plan(12_000, rmsprop(1e-3, 1e-3))),
-        Phase(Plan(12_000, rmsprop(1e-3, 1e-3), drop(0.5), average=0.999), entropy=2.0),
+        Phase(Plan(8_000, rmsprop(1e-3, 1e-3))),
+        Phase(Plan(12_000, rmsprop(2e-4, 1e-3), drop(0.85), average=0.999), entropy=2.0),
     ),
     persistent=Plan(15_000, adam(1e-3), cosine),
     rival=Plan(12_000, rmsprop(1e-3), drop(0.7), average=0.999),
