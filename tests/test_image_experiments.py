@@ -134,7 +134,7 @@ def test_a_table_of_one_method_alone_and_of_several_versions(tmp_path):
 
 
 def test_unknown_sets_are_refused_with_the_known_ones(calls):
-    with pytest.raises(InputError, match="--sets: expected some of cifar10 at this scale, came 'svhn'"):
+    with pytest.raises(InputError, match="--sets at scale bench: expected some of cifar10, came 'svhn'"):
         images.run_table2("bench", Path("data"), sets=["svhn"])
 
 
@@ -143,7 +143,7 @@ def test_unknown_sets_are_refused_with_the_known_ones(calls):
     [
         (["table2"], "--data: expected the folder"),
         (["table2", "--data", "none"], "none: expected a folder with data_batch_1"),
-        (["fig1", "--data", "none", "--sets", "faces"], "--sets: expected some of cifar10, mnist"),
+        (["fig1", "--data", "none", "--sets", "faces"], "--sets at scale bench: expected some of cifar10, mnist"),
         (["fig1", "--data", "none", "--methods", "magic"], "--methods: expected some of supervised, pretrain, joint"),
     ],
 )

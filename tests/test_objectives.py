@@ -252,12 +252,17 @@ def test_restarts_come_from_the_start_pool():
     assert ((objective.buffer == 0) | (objective.buffer == 9)).all()
 
 
-@pytest.mark.parametrize("noisy", [False, True])
-@pytest.mark.parametrize("make", [InclusiveNRF, PersistentCD])
+@pytest.mark.parametrize(
+    ("make", "noisy"),
+    [
+        (lambda: InclusiveNRF(Generator()), False),
+        (lambda: InclusiveNRF(Generator(), noisy=True), True),
+        (lambda: PersistentCD(torch.randn(30, 3)), False),
+    ],
+)
 def test_u_is_computed_with_the_nets_noise_always_or_never(make, noisy):
     """Data and samples are compared on one function, and the potential is left in the mode it had."""
-    player = Generator() if make is InclusiveNRF else torch.randn(30, 3)
-    potential, objective = Net(dropout=0.9).train(), make(player, noisy=noisy)
+    potential, objective = Net(dropout=0.9).train(), make()
     seen = []
     potential.register_forward_hook(lambda module, inputs, output: seen.append(module.training))
     objective(potential, vectors())

@@ -107,14 +107,14 @@ class Sum(Objective):
 
 
 @contextmanager
-def noiseless(potential: nn.Module, noisy: bool = False) -> Iterator[nn.Module]:
-    """The potential with dropout and noise off; ``noisy`` leaves it as it is.
+def noiseless(potential: nn.Module) -> Iterator[nn.Module]:
+    """The potential with dropout and noise off.
 
     Wherever p(x) is at stake, all passes are made one way or the other: noise in passes over data but not in chains
     would compare u on two different functions.
     """
     training = potential.training
-    potential.train(training and noisy)
+    potential.eval()
     try:
         yield potential
     finally:

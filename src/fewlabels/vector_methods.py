@@ -137,6 +137,7 @@ MNIST = Recipe(
     prior=Field(1.0, 0.0, 0.003, 20, noisy=True),
     field=Field(1.0, 0.0, 0.003, 20, noisy=True),
     label_weight=10.0,
+    radius=0.07,
     head="scalar",
 )
 """The paper's for MNIST: 200 passes over 60,000 images; learning rates fall at 60, confidence from 39 on."""
@@ -155,7 +156,6 @@ WIDE = MNIST._replace(
     field=Field(1.0, 0.003, 0.006, 3, sample_control=0.003),
     noise=0.3,
     joint_noise=0.3,
-    radius=0.07,
     head="new",
 )
 """For some ten thousand images of the kind of MNIST on a laptop: shorter chains and a control on both sides; found on

@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -66,12 +67,8 @@ def _dense(shape: Sequence[int], labels: int) -> MLP:
     return MLP(math.prod(shape), labels, noise=0.5)
 
 
-def _wide(shape: Sequence[int], labels: int) -> MLP:
-    return MLP(math.prod(shape), labels, hidden=(1000, 500, 250, 250, 250), noise=0.5)
-
-
-def _paper_dense(shape: Sequence[int], labels: int) -> MLP:
-    return MLP(math.prod(shape), labels, hidden=(1000, 500, 250, 250, 250))
+def _paper_dense(shape: Sequence[int], labels: int, noise: float = 0.0) -> MLP:
+    return MLP(math.prod(shape), labels, hidden=(1000, 500, 250, 250, 250), noise=noise)
 
 
 def _small(shape: Sequence[int], labels: int) -> ConvNet:
@@ -97,7 +94,7 @@ def _paper_dense_generator(low: Tensor, high: Tensor) -> MLPGenerator:
 PRESETS = {
     "dense": Preset(_dense, lambda low, high: MLPGenerator(20, low, high), DENSE, wide=False),
     "small": Preset(_small, lambda low, high: ConvGenerator(20, low, high), SMALL, shape=(None, None, None)),
-    "wide": Preset(_wide, _paper_dense_generator, WIDE, range=(0.0, 1.0)),
+    "wide": Preset(partial(_paper_dense, noise=0.5), _paper_dense_generator, WIDE, range=(0.0, 1.0)),
     "mnist": Preset(_paper_dense, _paper_dense_generator, MNIST, range=(0.0, 1.0)),
     "svhn": Preset(_svhn, _paper_generator, SVHN, range=(-1.0, 1.0), shape=(3, 32, 32)),
     "cifar10": Preset(_cifar10, _paper_generator, CIFAR10, range=(-1.0, 1.0), shape=(3, 32, 32)),

@@ -23,17 +23,16 @@ from fewlabels.classifier import SemiSupervisedClassifier
 from fewlabels.data.draws import draw_per_class, draw_proportion
 from fewlabels.data.image_sets import Splits, read_cifar10, read_mnist, read_svhn
 from fewlabels.data.images import contact_sheet
-from fewlabels.errors import InputError
 from fewlabels.experiments.image_tables import write_fig1, write_table2
-from fewlabels.experiments.runner import CACHE, Job, run_jobs
+from fewlabels.experiments.runner import CACHE, Job, refuse_unknown, run_jobs
 from fewlabels.files import write_atomically
 from fewlabels.outliers import auroc
 from fewlabels.progress import progress_bar
 from fewlabels.results import Run, code_version, digest, environment
+from fewlabels.vector_methods import VECTORS
 
 __all__ = ["FIG_1", "SETS", "TABLE_2", "Case", "run_fig1", "run_table2", "train_and_test"]
 
-METHODS = ("supervised", "pretrain", "joint", "persistent_cd", "vat")
 SHEET = 64
 """Samples on a sheet."""
 
@@ -155,11 +154,8 @@ def _known(
     sets: Sequence[str] | None, methods: Sequence[str], default: dict[str, tuple[str, ...]], scale: str
 ) -> Sequence[str]:
     """The sets, once all names are known."""
-    known = [name for name, one in SETS.items() if scale in one.preset]
-    for option, names, there in (("--sets", sets or (), known), ("--methods", methods, METHODS)):
-        for name in names:
-            if name not in there:
-                raise InputError(f"{option}: expected some of {', '.join(there)} at this scale, came {name!r}")
+    refuse_unknown(f"--sets at scale {scale}", sets or (), [name for name, one in SETS.items() if scale in one.preset])
+    refuse_unknown("--methods", methods, VECTORS)
     return sets or default[scale]
 
 

@@ -28,7 +28,7 @@ from fewlabels.data.draws import draw_per_class
 from fewlabels.data.image_sets import read_mnist
 from fewlabels.errors import InputError
 from fewlabels.experiments.outside import OUTSIDE, fit_outside
-from fewlabels.experiments.runner import Job, run_jobs
+from fewlabels.experiments.runner import Job, refuse_unknown, run_jobs
 from fewlabels.files import write_atomically
 from fewlabels.progress import progress_bar
 from fewlabels.results import Run, code_version, environment, percent, read_runs, summarise
@@ -139,10 +139,8 @@ def run_no_harm(
     InputError
         A name that is not known, or data that are not there.
     """
-    for option, names, there in (("--sets", sets or (), SETS), ("--methods", methods or (), METHODS)):
-        for name in names:
-            if name not in there:
-                raise InputError(f"{option}: expected some of {', '.join(there)}, came {name!r}")
+    refuse_unknown("--sets", sets or (), SETS)
+    refuse_unknown("--methods", methods or (), METHODS)
     chosen = sets or [name for name in SETS if data is not None or name != "mnist5k"]
     runs = [
         _open(name, method, count, seed, data)

@@ -19,7 +19,7 @@ import signal
 import threading
 import time
 from bisect import insort
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -31,13 +31,20 @@ from fewlabels.errors import InputError
 from fewlabels.progress import Report
 from fewlabels.results import Run, read_runs, write_runs
 
-__all__ = ["CACHE", "Busy", "Job", "making", "run_jobs"]
+__all__ = ["CACHE", "Busy", "Job", "making", "refuse_unknown", "run_jobs"]
 
 CACHE = ".cache"
 """The folder, beside the stored runs, of locks and of what jobs share."""
 
 PATIENCE = 2.0
 """Seconds before a job that was set aside is tried again."""
+
+
+def refuse_unknown(option: str, names: Iterable[str], known: Collection[str]) -> None:
+    """Raise an `InputError` that names what there is, where one of the names is not among them."""
+    for name in names:
+        if name not in known:
+            raise InputError(f"{option}: expected some of {', '.join(known)}, came {name!r}")
 
 
 class Job(NamedTuple):

@@ -10,7 +10,7 @@ sentences and seed.  Its time is stored beside theirs, as ``pretraining_seconds`
 
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache, partial
@@ -25,7 +25,7 @@ from fewlabels.errors import InputError
 from fewlabels.experiments.baselines import CRFsuite, Token, english_features
 from fewlabels.experiments.corpora import POOLS, TABLE_3, Task, labelled, unlabelled
 from fewlabels.experiments.published import PROPORTIONS, RATIOS
-from fewlabels.experiments.runner import CACHE, Job, making, run_jobs
+from fewlabels.experiments.runner import CACHE, Job, making, refuse_unknown, run_jobs
 from fewlabels.experiments.tables import write_tables
 from fewlabels.progress import Report, progress_bar
 from fewlabels.results import Run, code_version, digest, environment
@@ -157,8 +157,8 @@ def run_table3(
         A name that is not known, or data that are not there.
     """
     names = tasks or list(TABLE_3[scale])
-    _check("--methods", settings.methods, ROWS)
-    _check("--tasks", names, [*TABLE_3[scale], *(name + FEATURES for name in TABLE_3[scale])])
+    refuse_unknown("--methods", settings.methods, ROWS)
+    refuse_unknown("--tasks", names, [*TABLE_3[scale], *(name + FEATURES for name in TABLE_3[scale])])
     corpora = [load(_dataset(scale, name), data) for name in names]
     text = (pool or data / POOLS[scale]) if any(ROWS[method].text for method in settings.methods) else None
     out.mkdir(parents=True, exist_ok=True)
@@ -174,12 +174,6 @@ def run_table3(
         run_jobs(work, path, report, workers=workers)
     Console(markup=False, highlight=False).print(write_tables(path), soft_wrap=True)
     Console().print(f"The page with curves: {path.with_suffix('.html')}")
-
-
-def _check(option: str, names: Sequence[str], known: Iterable[str]) -> None:
-    for name in names:
-        if name not in known:
-            raise InputError(f"{option}: expected some of {', '.join(known)}, came {name!r}")
 
 
 def _dataset(scale: str, name: str) -> str:

@@ -24,6 +24,7 @@ penalty that the paper's MNIST and SVHN recipes add late in training; it is no p
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -88,7 +89,7 @@ class InclusiveNRF(Objective):
     def forward(self, potential: nn.Module, batch: Batch) -> Terms:
         """The terms above, without those of weight 0."""
         data = batch.x_unlabelled
-        with noiseless(potential, self.noisy):
+        with nullcontext() if self.noisy else noiseless(potential):
             chain, proposals = self._propose_and_revise(lambda x: self._u(potential(x)), len(data))
             labels = potential(torch.cat([data, chain.x]))
         u_data, u_samples = self._u(labels).split(len(data))

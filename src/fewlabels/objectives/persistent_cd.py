@@ -35,8 +35,6 @@ class PersistentCD(Objective):
         The chain's; see `fewlabels.samplers.sghmc`.  Noise far below √(2ε) is what the field uses.
     restart
         Probability with which a chain that is drawn starts afresh, 0.05 as in JEM.
-    noisy
-        u(x) is computed with the potential's dropout and noise; see `fewlabels.objectives.nrf`.
     """
 
     buffer: Tensor
@@ -54,25 +52,23 @@ class PersistentCD(Objective):
         momentum: float = 0.5,
         noise: float | None = 0.03,
         restart: float = 0.05,
-        noisy: bool = False,
     ) -> None:
         super().__init__()
         self.register_buffer("start", start.clone())
         self.register_buffer("buffer", start.clone())
         self.weight, self.control, self.sample_control, self.restart = weight, control, sample_control, restart
-        self.noisy = noisy
         self.step_size, self.steps, self.momentum, self.noise = step_size, steps, momentum, noise
         self._drawn: tuple[Tensor, Tensor] | None = None
 
     def forward(self, potential: nn.Module, batch: Batch) -> Terms:
-        """The terms above, without those of weight 0."""
+        """The terms above, without those of weight 0; u is computed with the potential's noise off."""
         data = batch.x_unlabelled
         device = self.buffer.device
         slot = torch.randint(len(self.buffer), (len(data),), device=device)
         fresh = self.start[torch.randint(len(self.start), (len(data),), device=device)]
         restarts = torch.rand(len(data), device=device) < self.restart
         x = torch.where(restarts.view(-1, *[1] * (fresh.dim() - 1)), fresh, self.buffer[slot])
-        with noiseless(potential, self.noisy):
+        with noiseless(potential):
             chain = sghmc(
                 lambda x: potential(x).log_partition, x,
                 step_size=self.step_size, steps=self.steps, momentum=self.momentum, noise=self.noise,
