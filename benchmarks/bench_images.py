@@ -149,7 +149,7 @@ def stage_of(preset: str, method: str) -> tuple[nn.Module, Any, Batches]:
     shape = CASES[preset][0] if preset in CASES else (1, 28, 28)
     data = torch.rand(1000, *shape)
     potential = build_potential(None, one, data, 10)
-    players = build_players(None, one, potential, data, 1.0)
+    players = build_players(None, one, potential, data, torch.arange(100), torch.arange(100) % 10, 1.0)
     size = one.recipe.batch
     batches = Batches(data[:100], torch.arange(100) % 10, data, labelled=size, unlabelled=size, seed=0)
     return potential, VECTORS[method](players, Setting())[-1], batches

@@ -96,7 +96,9 @@ def test_what_becomes_of_the_head_between_pretraining_and_finetuning(head, scala
     dense = PRESETS["dense"]
     preset = dense._replace(recipe=dense.recipe._replace(head=head))
     potential = build_potential(None, preset, data, 3)
-    first, second = VECTORS["pretrain"](build_players(None, preset, potential, data, 1.0), Setting())
+    first, second = VECTORS["pretrain"](
+        build_players(None, preset, potential, data, torch.arange(3), torch.arange(3), 1.0), Setting()
+    )
     assert (first.objective.scalar, first.reset, second.reset) == (scalar, (), reset)
 
 

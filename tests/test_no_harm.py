@@ -5,9 +5,11 @@ import pytest
 from sklearn.datasets import make_blobs
 
 from fewlabels.errors import InputError
-from fewlabels.experiments import no_harm
-from fewlabels.experiments.no_harm import SETS, harm, run_no_harm, write_table
+from fewlabels.experiments import every_method, no_harm, small_sets
+from fewlabels.experiments.every_method import run_every_method
+from fewlabels.experiments.no_harm import harm, run_no_harm, write_table
 from fewlabels.experiments.outside import OUTSIDE, fit_outside
+from fewlabels.experiments.small_sets import METHODS, SETS
 from fewlabels.results import Run, read_runs, write_runs
 
 
@@ -47,7 +49,7 @@ def fits(monkeypatch, tmp_path):
     class Model:
         choice_ = "chose supervised"
 
-        def __init__(self, method=no_harm.UNTOUCHED, **parameters):
+        def __init__(self, method=small_sets.UNTOUCHED, **parameters):
             self.given = {"method": method, **parameters}
 
         def fit(self, x, y):
@@ -62,14 +64,14 @@ def fits(monkeypatch, tmp_path):
             if job.key not in {one.key() for one in read_runs(path)}:
                 write_runs(path, [*read_runs(path), *job.work()])
 
-    monkeypatch.setattr(no_harm, "SemiSupervisedClassifier", Model)
-    monkeypatch.setattr(no_harm, "run_jobs", serially)
+    monkeypatch.setattr(small_sets, "SemiSupervisedClassifier", Model)
+    monkeypatch.setattr(small_sets, "run_jobs", serially)
     monkeypatch.chdir(tmp_path)
     return made
 
 
 def test_every_run_is_stored_once_and_untouched_means_untouched(fits, tmp_path, capsys):
-    methods = ["supervised", no_harm.UNTOUCHED]
+    methods = ["supervised", small_sets.UNTOUCHED]
     for _ in range(2):
         run_no_harm(None, seeds=2, sets=["wine", "moons"], methods=methods)
     stored = read_runs(tmp_path / "results" / "noharm-bench.jsonl")
@@ -114,6 +116,21 @@ def test_the_table_names_the_places_of_harm(tmp_path):
     assert text == path.with_suffix(".txt").read_text()
     assert "worse than labels alone at 1 of 2 places: wine, 2 labels a class." in text
     assert "31.00 ± 1.00" in text and "+19.1" in text and "-36.4" in text
+
+
+def test_every_method_is_compared_with_joint_training_and_with_labels_alone(fits, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        small_sets, "fit_outside", lambda name, x, y: small_sets.SemiSupervisedClassifier(name).fit(x, y)
+    )
+    run_every_method(None, seeds=1)
+    assert [fit["method"] for fit in fits] == list(METHODS)
+    path = tmp_path / "results" / "methods-bench.jsonl"
+    errors = {"supervised": (0.10, 0.20), "joint": (0.04, 0.06), "vat": (0.05, 0.21)}
+    write_runs(path, [run(m, e, seed, "digits", 10) for m, pair in errors.items() for seed, e in enumerate(pair)])
+    rows = {line.split()[0]: line.split() for line in every_method.write_table(path).splitlines() if line.strip()}
+    assert rows["vat"] == "vat 13.00 ± 11.31 8.00 ± 9.90 -2.00 ± 4.24 1 of 2 1.0".split()
+    assert rows["joint"] == "joint 5.00 ± 1.41 -10.00 ± 5.66 2 of 2 1.0".split()
+    assert rows["supervised"] == "supervised 15.00 ± 7.07 10.00 ± 5.66 1.0".split()
 
 
 @pytest.mark.parametrize("name", OUTSIDE)

@@ -4,18 +4,27 @@ import pytest
 import torch
 from torch import nn
 
+from fewlabels.augmentation import add_noise
 from fewlabels.batches import Batches
 from fewlabels.labels import Categorical
 from fewlabels.objective import Batch, Objective, Sum
 from fewlabels.objectives.bidirectional_lm import BidirectionalLM
 from fewlabels.objectives.conditional_nce import ConditionalNCE
+from fewlabels.objectives.entropy import EntropyMinimisation
+from fewlabels.objectives.fixmatch import FixMatch
 from fewlabels.objectives.likelihood import likelihood_terms
+from fewlabels.objectives.mean_teacher import MeanTeacher
 from fewlabels.objectives.nce import NCE
 from fewlabels.objectives.nrf import InclusiveNRF
 from fewlabels.objectives.persistent_cd import PersistentCD
+from fewlabels.objectives.pi_model import PiModel
+from fewlabels.objectives.propagation import Propagated
 from fewlabels.objectives.pseudo_likelihood import PseudoLikelihood
+from fewlabels.objectives.ramp import Ramped
 from fewlabels.objectives.self_training import SelfTraining
 from fewlabels.objectives.supervised import Supervised
+from fewlabels.objectives.teacher_labels import TeacherLabels
+from fewlabels.objectives.temporal_ensembling import TemporalEnsembling
 from fewlabels.objectives.vat import VAT
 from fewlabels.optimizers import adam
 from fewlabels.samplers import Chain
@@ -48,7 +57,8 @@ class Generator(nn.Module):
 
 
 def vectors(n_labelled=6, n_unlabelled=20):
-    return Batch(torch.randn(n_labelled, 3), torch.arange(n_labelled) % 2, torch.randn(n_unlabelled, 3))
+    rows = torch.arange(n_unlabelled)
+    return Batch(torch.randn(n_labelled, 3), torch.arange(n_labelled) % 2, torch.randn(n_unlabelled, 3), rows)
 
 
 def sentences():
@@ -92,6 +102,24 @@ def on_vectors(objective):
     return lambda: (Net(), objective(), vectors())
 
 
+def met_before():
+    """Temporal Ensembling that has met every input once."""
+    objective = TemporalEnsembling(60, 2, add_noise)
+    objective.met.fill_(1)
+    return objective
+
+
+def second_round():
+    """Self-training in rounds whose first is over."""
+    objective = TeacherLabels(Net(), steps=1, threshold=0.0)
+    objective.update(Net())
+    return objective
+
+
+def propagated(weight=1.0):
+    return Propagated(torch.tensor([0.9, 0.1]).repeat(60, 1), weight)
+
+
 WORDS = {"words.word.weight", "words.speller.feature.weight", "words.edge"}
 
 
@@ -133,6 +161,14 @@ PLAYERS = [
         set(),
     ),
     ("vat", on_vectors(VAT), "vat", NET, set()),
+    ("entropy minimisation", on_vectors(EntropyMinimisation), "entropy_minimisation", NET, set()),
+    ("ramped", on_vectors(lambda: Ramped(VAT(), 10)), "vat", NET, set()),
+    ("fixmatch", on_vectors(lambda: FixMatch(add_noise, threshold=0.0)), "fixmatch", NET, set()),
+    ("self-training in rounds", on_vectors(second_round), "teacher_labels", NET, set()),
+    ("pi", on_vectors(lambda: PiModel(add_noise)), "consistency", NET, set()),
+    ("mean teacher", on_vectors(lambda: MeanTeacher(Net(), add_noise)), "consistency", NET, set()),
+    ("temporal ensembling", on_vectors(met_before), "consistency", NET, set()),
+    ("label propagation", on_vectors(propagated), "propagated", NET, set()),
     ("nce", nce(), "contrast", WORDS | LSTMS | HEAD | SITE, {"a", "b"}),
     ("nce", nce(), "noise_model", set(), NOISE),
     ("nce, carrier", nce(carrier=True), "contrast", WORDS | LSTMS | HEAD | SITE, {"a", "b"}),
@@ -339,17 +375,39 @@ def weights_after(objective, dropout):
         lambda: InclusiveNRF(Generator(), weight=0.0, control=0.0),
         lambda: PersistentCD(torch.randn(30, 3), weight=0.0, control=0.0),
         lambda: VAT(weight=0.0),
+        lambda: EntropyMinimisation(weight=0.0),
+        lambda: Ramped(SelfTraining(weight=0.0), steps=20),
+        lambda: FixMatch(add_noise, weight=0.0, threshold=0.0),
+        lambda: TeacherLabels(Net(), steps=10, weight=0.0, threshold=0.0),
+        lambda: PiModel(add_noise, weight=0.0),
+        lambda: MeanTeacher(Net(), add_noise, weight=0.0),
+        lambda: TemporalEnsembling(60, 2, add_noise, weight=0.0),
+        lambda: propagated(weight=0.0),
     ],
 )
-def test_joint_training_of_weight_zero_is_supervised_training_to_the_bit(other, dropout):
+def test_what_is_added_with_weight_zero_is_supervised_training_to_the_bit(other, dropout):
     supervised = weights_after(Supervised, dropout)
     assert torch.equal(supervised, weights_after(lambda: Sum(Supervised(), other()), dropout))
 
 
-def test_control_joint_training_of_positive_weight_differs():
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda: InclusiveNRF(Generator(), weight=0.1),
+        lambda: VAT(),
+        lambda: EntropyMinimisation(),
+        lambda: Ramped(SelfTraining(), steps=20),
+        lambda: FixMatch(add_noise, threshold=0.0),
+        lambda: TeacherLabels(Net(), steps=10, threshold=0.0),
+        lambda: PiModel(add_noise),
+        lambda: MeanTeacher(Net(), add_noise),
+        lambda: TemporalEnsembling(60, 2, add_noise),
+        propagated,
+    ],
+)
+def test_control_what_is_added_with_a_positive_weight_changes_the_weights(other):
     supervised = weights_after(Supervised, 0.0)
-    joint = weights_after(lambda: Sum(Supervised(), InclusiveNRF(Generator(), weight=0.1)), 0.0)
-    assert not torch.allclose(supervised, joint)
+    assert not torch.allclose(supervised, weights_after(lambda: Sum(Supervised(), other()), 0.0))
 
 
 @pytest.mark.parametrize(

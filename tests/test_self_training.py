@@ -1,4 +1,4 @@
-"""Self-training: by hand, its labels without dropout and held fixed, on either label structure."""
+"""Self-training: by hand, its labels without dropout and held fixed, on either label structure; entropy."""
 
 import pytest
 import torch
@@ -6,6 +6,7 @@ from torch import nn
 
 from fewlabels.labels import Categorical, LinearChain
 from fewlabels.objective import Batch, Sum
+from fewlabels.objectives.entropy import EntropyMinimisation
 from fewlabels.objectives.self_training import SelfTraining
 from fewlabels.objectives.supervised import Supervised
 
@@ -35,6 +36,12 @@ def test_the_loss_is_that_of_the_most_probable_label_by_hand():
     loss = SelfTraining(weight=0.4)(Scores(), batch(x)).loss["self_training"]
     by_hand = -(x.log_softmax(1)[0, 0] + x.log_softmax(1)[1, 2]) / 2
     torch.testing.assert_close(loss, 0.4 * by_hand)
+
+
+def test_the_entropy_is_that_of_the_labels_by_hand():
+    p = torch.tensor([[0.5, 0.25, 0.25], [1.0, 1e-30, 1e-30]])
+    loss = EntropyMinimisation(weight=0.4)(Scores(), batch(p.log())).loss["entropy_minimisation"]
+    torch.testing.assert_close(loss, 0.4 * torch.tensor(1.5).mul(torch.tensor(2.0).log()) / 2)
 
 
 def test_the_loss_of_a_chain_is_that_of_its_best_path():

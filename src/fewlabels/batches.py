@@ -200,4 +200,4 @@ class Batches:
     def __getitem__(self, step: int) -> Batch:
         """The batch of a step."""
         i, j = self._labelled[step], self._unlabelled[step]
-        return Batch(self.x[i], self.y[i], self.x_unlabelled[j])
+        return Batch(self.x[i], self.y[i], self.x_unlabelled[j], j)

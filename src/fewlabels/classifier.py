@@ -1,6 +1,6 @@
 """The classifier: scikit-learn's interface to the methods for tables and images."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,8 +45,8 @@ __all__ = ["SemiSupervisedClassifier"]
 PROPOSALS = 512
 """How many proposals a fitted model keeps to sample from."""
 
-WEIGHTS = (1.0, 0.1)
-"""Factors on the weight of log p(x) that "auto" compares with 0."""
+WEIGHTS: dict[str, tuple[float, ...]] = dict.fromkeys(("joint", "persistent_cd"), (1.0, 0.1))
+"""Factors on the weight of log p(x) that "auto" compares with 0, by method."""
 
 AT_ONCE = 1000
 """Inputs scored at once."""
@@ -69,14 +69,21 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     method
-        "joint" (both at once), "pretrain" (log p(x), then log p(y | x)), "supervised", "persistent_cd" (joint, with
-        persistent chains in place of a generator), or "vat" (virtual adversarial training, without log p(x)).
+        "joint" (both at once), "pretrain" (log p(x), then log p(y | x)), "supervised", or "persistent_cd" (joint, with
+        persistent chains in place of a generator).  To compare with, without log p(x): "vat", "entropy",
+        "pseudo_label", "self_training", "fixmatch", "pi", "temporal_ensembling", "mean_teacher", "label_propagation",
+        "cat_gan", "improved_gan", "bad_gan", "sobolev_gan", "ladder", and as stages before the labels "simclr" and
+        "vime"; see their files in `fewlabels.objectives`.
     potential
         Your own network in place of the built-in one: a module from inputs on unit scale, (B, D) or (B, C, H, W), to
         scores (B, K) or a `fewlabels.labels.Categorical`.  A submodule named ``head`` starts afresh between
         pre-training and fine-tuning; without one the last layer is kept.  Copied, not changed.
     generator
         Your own generator: a module with an integer attribute ``latent``, from latents (B, latent) to inputs.
+    augmentation
+        For the methods that compare views of an input: a function from inputs on unit scale, (B, D) or (B, C, H, W), to
+        other inputs of the same labels, such as those of `fewlabels.augmentation`, drawn anew at every call.  None:
+        Gaussian noise.
     preset
         The network, its generator and the recipe that trains them.  "auto": "dense" for inputs of up to 1,024 numbers,
         "small", which is convolutional, for larger images.  "wide" is for many thousand images such as MNIST.
@@ -132,6 +139,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         *,
         potential: nn.Module | None = None,
         generator: nn.Module | None = None,
+        augmentation: Callable[[Tensor], Tensor] | None = None,
         preset: str = "auto",
         weight: float | str = "auto",
         step_size: float | str = "auto",
@@ -146,6 +154,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         self.method = method
         self.potential = potential
         self.generator = generator
+        self.augmentation = augmentation
         self.preset = preset
         self.weight = weight
         self.step_size = step_size
@@ -184,7 +193,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         self._scaling = Scaling.of(x) if preset.range is None else Scaling.onto(x, *preset.range)
         data = torch.from_numpy(self._scaling.apply(x))
         rows = np.flatnonzero(codes >= 0)
-        settings = settings_of(self.method, self.weight, self.step_size, WEIGHTS)
+        settings = settings_of(self.method, self.weight, self.step_size, WEIGHTS.get(self.method, ()))
         folds = min(self.folds, int(np.bincount(codes[rows]).min()))
         splits = list(LabelledKFold(folds).split(x[rows], codes[rows]))
         state = Resumable(self, x, codes)
@@ -313,10 +322,13 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         ) -> _Trained:
             with seeded(seed, run):
                 potential = build_potential(self.potential, preset, data, len(self.classes_)).to(device)
-                players = build_players(self.generator, preset, potential, there, share * self.effort)
+                x, labels, size = there[rows], y[rows], preset.recipe.batch
+                players = build_players(
+                    self.generator, preset, potential, there, torch.from_numpy(rows), labels, share * self.effort,
+                    self.augmentation,
+                )  # fmt: skip
                 stages = VECTORS["supervised" if setting.weight == 0 else self.method](players, setting)
-                size = preset.recipe.batch
-                batches = Batches(there[rows], y[rows], there, labelled=size, unlabelled=size, seed=seed + run)
+                batches = Batches(x, labels, there, labelled=size, unlabelled=size, seed=seed + run)
                 history = fit(
                     potential, stages, batches, seed=seed + run, bfloat16=bfloat16, checkpoint=checkpoint, report=report
                 )

@@ -33,8 +33,7 @@ __all__ = [
     "settings_of",
 ]
 
-NOT_SAVED = ("potential", "generator", "vectors", "start", "random_state", "checkpoint", "verbose")
-LEARNS_WITH_WEIGHT = ("joint", "persistent_cd", "self_training", "joint_self_training")
+NOT_SAVED = ("potential", "generator", "augmentation", "vectors", "start", "random_state", "checkpoint", "verbose")
 RESOLUTION = 10_000
 WEIGHTS_OF = "potential."
 """Prefix of the potential's weights among a model file's tensors."""
@@ -74,10 +73,10 @@ def check_parameters(estimator: BaseEstimator, named: Mapping[str, Iterable[str]
 
 
 def settings_of(method: str, weight: float | str, step_size: float | str, weights: Sequence[float]) -> list[Setting]:
-    """The settings among which a method has to choose; one where there is nothing to choose."""
+    """The settings among which a method has to choose: from 0 and ``weights``; one where there are none to choose."""
     if method == "supervised":
         return [SUPERVISED]
-    if method in LEARNS_WITH_WEIGHT:
+    if weights:
         return candidates(weight, step_size, weights)
     return [Setting(1.0 if weight == "auto" else float(weight), 1.0 if step_size == "auto" else float(step_size))]
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-__all__ = ["Batch", "Objective", "Sum", "Terms", "noiseless"]
+__all__ = ["Batch", "Objective", "Sum", "Terms", "frozen", "noiseless"]
 
 
 class Batch(NamedTuple):
@@ -26,11 +26,14 @@ class Batch(NamedTuple):
         Their labels, (B,) or (B, T), integers.
     x_unlabelled
         Inputs from which log p(x) is learnt, of the form of x; labelled inputs may be among them, without labels.
+    rows
+        Which of all unlabelled inputs these are, (B',), for methods that remember something about each.
     """
 
     x: Any
     y: Tensor
     x_unlabelled: Any
+    rows: Tensor | None = None
 
 
 class Terms(NamedTuple):
@@ -119,3 +122,16 @@ def noiseless(potential: nn.Module) -> Iterator[nn.Module]:
         yield potential
     finally:
         potential.train(training)
+
+
+@contextmanager
+def frozen(potential: nn.Module) -> Iterator[nn.Module]:
+    """The potential as a yardstick for another player: what is computed meanwhile has no gradient for its weights."""
+    learning = [parameter for parameter in potential.parameters() if parameter.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad_(False)
+    try:
+        yield potential
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_(True)

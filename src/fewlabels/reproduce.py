@@ -29,7 +29,9 @@ DataOption = Annotated[
 ScaleOption = Annotated[Scale, typer.Option(help="For 2 cores, or the paper's own data and network.")]
 SeedsOption = Annotated[int, typer.Option(min=1, help="Number of seeds.")]
 SetsOption = Annotated[str | None, typer.Option(help="Some of cifar10,mnist,svhn; default: those of the scale.")]
-MethodsOption = Annotated[str, typer.Option(help="Some of supervised,pretrain,joint,persistent_cd,vat.")]
+MethodsOption = Annotated[str, typer.Option(help="Rows of the table; a wrong name is answered with all of them.")]
+SmallSetsOption = Annotated[str | None, typer.Option(help="Some of the sets; a wrong name is answered with all.")]
+SmallMethodsOption = Annotated[str | None, typer.Option(help="Some of the rows; a wrong name is answered with all.")]
 AcceleratorOption = Annotated[str, typer.Option(help="cpu, cuda, mps; auto: a GPU where there is one.")]
 WorkersOption = Annotated[int | None, typer.Option(min=1, help="Processes; default: one for each core.")]
 OutOption = Annotated[Path, typer.Option(help="Folder of results; the same command goes on in it.")]
@@ -116,17 +118,34 @@ def fig1(
 def noharm(
     data: DataOption = None,
     seeds: SeedsOption = 5,
-    sets: Annotated[str | None, typer.Option(help="Some of the sets; a wrong name is answered with all.")] = None,
-    methods: Annotated[str | None, typer.Option(help="Some of the rows; a wrong name is answered with all.")] = None,
+    sets: SmallSetsOption = None,
+    methods: SmallMethodsOption = None,
     workers: WorkersOption = None,
     out: OutOption = RESULTS,
 ) -> None:
     """Ask whether unlabelled data ever harm: the classifier left untouched, on small sets of all kinds."""
     from fewlabels.experiments.no_harm import run_no_harm
 
-    names = [None if text is None else _names(text) for text in (sets, methods)]
+    chosen, rows = _names_or_none(sets), _names_or_none(methods)
+    run_or_keep(functools.partial(run_no_harm, data, seeds=seeds, sets=chosen, methods=rows, workers=workers, out=out))
+
+
+@reproduce.command()
+@exit_codes
+def methods(
+    data: DataOption = None,
+    seeds: SeedsOption = 5,
+    sets: SmallSetsOption = None,
+    methods: SmallMethodsOption = None,
+    workers: WorkersOption = None,
+    out: OutOption = RESULTS,
+) -> None:
+    """Run every method for tables and images on small sets; by default on digits with 10 labels a class."""
+    from fewlabels.experiments.every_method import run_every_method
+
+    chosen, rows = _names_or_none(sets), _names_or_none(methods)
     run_or_keep(
-        functools.partial(run_no_harm, data, seeds=seeds, sets=names[0], methods=names[1], workers=workers, out=out)
+        functools.partial(run_every_method, data, seeds=seeds, sets=chosen, methods=rows, workers=workers, out=out)
     )
 
 
@@ -150,6 +169,10 @@ def _given(data: Path | None) -> Path:
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _names_or_none(text: str | None) -> list[str] | None:
+    return None if text is None else _names(text)
 
 
 def _numbers(option: str, text: str) -> list[float]:

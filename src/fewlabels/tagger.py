@@ -55,8 +55,8 @@ NAMES = {
 }  # fmt: skip
 """The parameters that are one of some names."""
 
-WEIGHTS = (1.0,)
-"""Factors on the weight of log p(x) that "auto" compares with 0."""
+WEIGHTS: dict[str, tuple[float, ...]] = dict.fromkeys(("joint", "self_training", "joint_self_training"), (1.0,))
+"""Factors on the weight of log p(x) that "auto" compares with 0, by method."""
 
 PRETRAINING_RUN = 1000
 """Tells the seeds of pre-training from those of other runs."""
@@ -217,7 +217,7 @@ class SemiSupervisedTagger(BaseEstimator):
 
         with progress_bar(self.verbose) as report:
             (self.setting_, self.choice_), trained = choose_and_train(
-                settings_of(self.method, self.weight, 1.0, WEIGHTS), rows,
+                settings_of(self.method, self.weight, 1.0, WEIGHTS.get(self.method, ())), rows,
                 [(rows[kept], rows[held_out]) for kept, held_out in folds],
                 self._trainer(corpus, state), judge, state.folder, report,
             )  # fmt: skip

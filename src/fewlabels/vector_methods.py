@@ -1,203 +1,65 @@
 """The methods for tables and images by name: each is a list of stages through which one potential passes.
 
-What is numeric is a `Recipe`: `DENSE`, `SMALL` and `WIDE` for a laptop; `MNIST`, `SVHN` and `CIFAR10` as the paper's
-code has them.  A `Setting` scales the two numbers that decide over gain or harm.
+What is numeric is a `fewlabels.recipes.Recipe`.  A `Setting` scales the two numbers that decide over gain or harm.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from fewlabels.augmentation import add_noise
+from fewlabels.features import width
 from fewlabels.methods import PRETRAINING, Setting
-from fewlabels.objective import Sum
+from fewlabels.objective import Objective, Sum
+from fewlabels.objectives.bad_gan import BadGAN
+from fewlabels.objectives.catgan import CatGAN
+from fewlabels.objectives.entropy import EntropyMinimisation
+from fewlabels.objectives.fixmatch import FixMatch
+from fewlabels.objectives.improved_gan import ImprovedGAN
+from fewlabels.objectives.ladder import Ladder
+from fewlabels.objectives.mean_teacher import MeanTeacher
 from fewlabels.objectives.nrf import InclusiveNRF
 from fewlabels.objectives.persistent_cd import PersistentCD
+from fewlabels.objectives.pi_model import PiModel
+from fewlabels.objectives.propagation import Propagated, spread
+from fewlabels.objectives.ramp import Ramped
+from fewlabels.objectives.self_training import SelfTraining
+from fewlabels.objectives.simclr import SimCLR
+from fewlabels.objectives.sobolev_gan import SobolevGAN
 from fewlabels.objectives.supervised import Supervised
+from fewlabels.objectives.teacher_labels import TeacherLabels
+from fewlabels.objectives.temporal_ensembling import TemporalEnsembling
 from fewlabels.objectives.vat import VAT
-from fewlabels.optimizers import Maker, Schedule, adam, constant, cosine, drop, rmsprop
+from fewlabels.objectives.vime import VIME
+from fewlabels.optimizers import rmsprop
+from fewlabels.recipes import Field, Phase, Plan, Recipe
 from fewlabels.train import Stage
 
-__all__ = [
-    "CIFAR10",
-    "DENSE",
-    "MNIST",
-    "SMALL",
-    "SVHN",
-    "VECTORS",
-    "WIDE",
-    "Field",
-    "Phase",
-    "Plan",
-    "Recipe",
-    "VectorPlayers",
-]
+__all__ = ["VECTORS", "VectorPlayers"]
 
-
-class Plan(NamedTuple):
-    """How long and by which steps a stage learns; fields as of a `fewlabels.train.Stage`."""
-
-    steps: int
-    optimizer: Maker
-    schedule: Schedule = constant
-    average: float = 0.0
-
-
-class Field(NamedTuple):
-    """How log p(x) is learnt; see `fewlabels.objectives.nrf.InclusiveNRF`."""
-
-    weight: float
-    control: float
-    step_size: float
-    steps: int
-    sample_control: float = 0.0
-    noisy: bool = False
-
-
-class Phase(NamedTuple):
-    """A part of joint training: its plan, and the weight of the confidence term in it."""
-
-    plan: Plan
-    entropy: float = 0.0
-
-
-class Recipe(NamedTuple):
-    """Everything numeric of the methods for vectors.
-
-    Attributes
-    ----------
-    batch
-        Labelled inputs a step, and as many unlabelled ones and samples.
-    supervised, pretraining, finetune, joint, persistent, rival
-        Plans of the stages; joint training has one or more phases.  The methods that are compared share one plan.
-    noise, joint_noise
-        Standard deviation of noise on labelled inputs, alone and beside log p(x).
-    label_weight
-        Of -log p(y | x) in joint training.
-    radius
-        Of virtual adversarial training; see `fewlabels.objectives.vat`.
-    prior, field
-        How log p(x) is learnt alone, and beside labels.
-    head
-        What becomes of the head between pre-training and fine-tuning.  "new": u(x) = log Σ_y exp u(x, y), and the head
-        starts afresh; "scalar": u(x) is one score, w · h(x), and the head starts afresh, as in the paper's text;
-        "kept": u(x) as in "new", and the head stays, as in the paper's code.
-    """
-
-    batch: int
-    supervised: Plan
-    pretraining: Plan
-    finetune: Plan
-    joint: tuple[Phase, ...]
-    persistent: Plan
-    rival: Plan
-    prior: Field
-    field: Field
-    label_weight: float = 1.0
-    noise: float = 0.0
-    joint_noise: float = 0.0
-    radius: float = 0.2
-    head: str = "new"
-
-
-DENSE = Recipe(
-    batch=50,
-    supervised=Plan(600, rmsprop(1e-3), drop(0.75), average=0.99),
-    pretraining=Plan(1200, rmsprop(4e-3, 3e-3), drop(0.75)),
-    finetune=Plan(500, rmsprop(1e-4, head_rate=3e-3), drop(0.5), average=0.99),  # the body all but held
-    joint=(
-        Phase(Plan(800, rmsprop(1e-3, 3e-3))),
-        Phase(Plan(800, rmsprop(1e-3, 3e-3), drop(0.5), average=0.99), entropy=10.0),
-    ),
-    persistent=Plan(1500, adam(1e-3), cosine),
-    rival=Plan(1600, rmsprop(1e-3), drop(0.5), average=0.99),
-    prior=Field(1.0, 0.05, 0.085, 5),
-    field=Field(1.0, 0.0, 0.42, 1),
-    label_weight=10.0,
-    noise=0.8,
-    joint_noise=0.3,
-)
-"""For tables and small images read as vectors: found on digits, on draws of the labels that no figure is quoted for."""
-
-SMALL = DENSE._replace(noise=0.3)
-"""For images on a laptop."""
-
-MNIST = Recipe(
-    batch=100,
-    supervised=Plan(120_000, rmsprop(1e-3), drop(0.3)),
-    pretraining=Plan(120_000, rmsprop(1e-3, 3e-3), drop(0.3)),
-    finetune=Plan(120_000, rmsprop(1e-3), drop(0.3)),
-    joint=(
-        Phase(Plan(23_400, rmsprop(1e-3, 3e-3))),
-        Phase(Plan(12_600, rmsprop(1e-3, 3e-3)), entropy=10.0),
-        Phase(Plan(84_000, rmsprop(1e-4, 1e-3)), entropy=10.0),
-    ),
-    persistent=Plan(120_000, adam(1e-4), cosine),
-    rival=Plan(120_000, rmsprop(1e-3), drop(0.3)),
-    prior=Field(1.0, 0.0, 0.003, 20, noisy=True),
-    field=Field(1.0, 0.0, 0.003, 20, noisy=True),
-    label_weight=10.0,
-    radius=0.07,
-    head="scalar",
-)
-"""The paper's for MNIST: 200 passes over 60,000 images; learning rates fall at 60, confidence from 39 on."""
-
-WIDE = MNIST._replace(
-    supervised=Plan(6_000, rmsprop(1e-3), drop(0.7), average=0.999),
-    pretraining=Plan(18_000, rmsprop(1e-3, 1e-3), drop(0.7)),
-    finetune=Plan(3_000, rmsprop(1e-4, head_rate=3e-3), drop(0.5), average=0.99),
-    joint=(
-        Phase(Plan(8_000, rmsprop(1e-3, 1e-3))),
-        Phase(Plan(12_000, rmsprop(2e-4, 1e-3), drop(0.85), average=0.999), entropy=2.0),
-    ),
-    persistent=Plan(15_000, adam(1e-3), cosine),
-    rival=Plan(12_000, rmsprop(1e-3), drop(0.7), average=0.999),
-    prior=Field(1.0, 0.003, 0.006, 3, sample_control=0.003),
-    field=Field(1.0, 0.003, 0.006, 3, sample_control=0.003),
-    noise=0.3,
-    joint_noise=0.3,
-    head="new",
-)
-"""For some ten thousand images of the kind of MNIST on a laptop: shorter chains and a control on both sides; found on
-the last 10,000 training images, on draws of the labels that no figure is quoted for."""
-
-SVHN = MNIST._replace(
-    supervised=Plan(292_800, rmsprop(1e-3), drop(0.5)),
-    pretraining=Plan(292_800, rmsprop(1e-3, 1e-3), drop(0.5)),
-    finetune=Plan(292_800, rmsprop(1e-3), drop(0.5)),
-    joint=(
-        Phase(Plan(73_200, rmsprop(1e-3, 1e-3))),
-        Phase(Plan(73_200, rmsprop(1e-3, 1e-3)), entropy=10.0),
-        Phase(Plan(146_400, rmsprop(1e-4, 1e-3 / 3)), entropy=10.0),
-    ),
-    prior=Field(1.0, 0.0, 0.01, 10, noisy=True),
-    field=Field(1.0, 0.0, 0.01, 10, noisy=True),
-)
-"""The paper's for SVHN: 400 passes over 73,257 images; learning rates fall at 200, confidence from 100 on."""
-
-CIFAR10 = MNIST._replace(
-    supervised=Plan(300_000, rmsprop(1e-3)),
-    pretraining=Plan(300_000, rmsprop(1e-3, 1e-3)),
-    finetune=Plan(300_000, rmsprop(1e-3)),
-    joint=(Phase(Plan(300_000, rmsprop(1e-3, 1e-3))),),
-    prior=Field(0.01, 0.001, 0.003, 10, noisy=True),
-    field=Field(0.01, 0.001, 0.003, 10, noisy=True),
-    label_weight=1.0,
-)
-"""The paper's for CIFAR-10: 600 passes over 50,000 images at one learning rate, without confidence."""
+RISING = 0.3
+"""Part of training over which weights rise that rest on what the network believes."""
 
 
 class VectorPlayers(NamedTuple):
-    """What the methods for vectors and images need beside the potential.
+    """What the methods for vectors and images are made from.
 
     Attributes
     ----------
     recipe
         All that is numeric.
+    potential
+        What is to be trained, for those who copy it or ask for its width.
+    data, rows, y
+        All inputs, (N, ...), which of them have labels, (n,), and the labels, (n,).
+    augmentation
+        From inputs (B, ...) to other views of them, or None.
     generator
         Proposes x from a latent.
     start
-        Where persistent chains start, (N, ...).
+        Where persistent chains start, (N', ...).
     heads
         Names of the potential's submodules that may start afresh after pre-training.
     effort
@@ -205,12 +67,17 @@ class VectorPlayers(NamedTuple):
     """
 
     recipe: Recipe
+    potential: nn.Module
+    data: Tensor
+    rows: Tensor
+    y: Tensor
+    augmentation: Callable[[Tensor], Tensor] | None
     generator: nn.Module
     start: Tensor
     heads: tuple[str, ...]
     effort: float
 
-    def stage(self, name: str, objective: Supervised | InclusiveNRF | Sum, plan: Plan) -> Stage:
+    def stage(self, name: str, objective: Objective, plan: Plan) -> Stage:
         """A stage by its plan."""
         steps = max(1, round(plan.steps * self.effort))
         return Stage(name, objective, steps, plan.optimizer, plan.schedule, plan.average)
@@ -222,6 +89,26 @@ class VectorPlayers(NamedTuple):
             sample_control=field.sample_control * setting.weight, entropy=entropy * setting.weight,
             step_size=field.step_size * setting.step_size, steps=field.steps, scalar=scalar, noisy=field.noisy,
         )  # fmt: skip
+
+    def view(self, deviation: float) -> Callable[[Tensor], Tensor]:
+        """The augmentation; without one, Gaussian noise of a standard deviation."""
+        return self.augmentation or partial(add_noise, deviation=deviation)
+
+    def rival(self, name: str, objective: Objective) -> list[Stage]:
+        """One stage of a method to compare with, beside labels, by the plan that all of them share."""
+        return [self.stage(name, Sum(Supervised(noise=self.recipe.joint_noise), objective), self.recipe.rival)]
+
+    def ramped(self, objective: Objective) -> Ramped:
+        """An objective whose weight rises over the first part of that plan."""
+        return Ramped(objective, round(RISING * self.recipe.rival.steps * self.effort))
+
+    def self_supervised(self, objective: Objective) -> list[Stage]:
+        """A stage that sees no labels and learns no p(x), then one with labels alone, as in pre-training."""
+        first = self.recipe.pretraining._replace(optimizer=rmsprop(1e-3))
+        finetune = self.stage("fine-tune", Supervised(noise=self.recipe.noise), self.recipe.finetune)
+        return [
+            self.stage(PRETRAINING, objective.to(self.data.device), first), finetune._replace(reset=self.heads)
+        ]  # fmt: skip
 
 
 def supervised_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
@@ -262,11 +149,100 @@ def persistent_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
     return [players.stage("joint", Sum(Supervised(), field), players.recipe.persistent)]
 
 
-def adversarial_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+def virtual_adversarial_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
     """-log p(y | x), and p(y | x) is to withstand small changes of x."""
+    return players.rival("vat", VAT(setting.weight, players.recipe.radius))
+
+
+def entropy_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+    """-log p(y | x), and p(y | x) is to be sure of itself."""
+    return players.rival("entropy", players.ramped(EntropyMinimisation(setting.weight)))
+
+
+def pseudo_label_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+    """-log p(y | x), also with the labels that the network is sure of."""
+    return players.rival("pseudo-label", players.ramped(SelfTraining(setting.weight, threshold=0.95)))
+
+
+def self_training_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+    """-log p(y | x), also with the labels that the network was sure of at the end of the last of five rounds."""
+    steps = max(1, round(players.recipe.rival.steps * players.effort / 5))
+    return players.rival("self-training", TeacherLabels(players.potential, steps, setting.weight))
+
+
+def fixmatch_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+    """-log p(y | x), also for views of what the network is sure of."""
+    return players.rival("fixmatch", FixMatch(players.view(players.recipe.view), setting.weight))
+
+
+def pi_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+    """-log p(y | x), and two views are to agree."""
+    weight = setting.weight * players.recipe.consistency
+    return players.rival("pi", players.ramped(PiModel(players.view(players.recipe.view), weight)))
+
+
+def temporal_ensembling_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+    """-log p(y | x), and a view is to agree with earlier ones."""
+    weight, labels = setting.weight * players.recipe.consistency, int(players.y.max()) + 1
+    objective = TemporalEnsembling(len(players.data), labels, players.view(players.recipe.view), weight).to(
+        players.data.device
+    )
+    return players.rival("temporal ensembling", players.ramped(objective))
+
+
+def mean_teacher_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+    """-log p(y | x), and a view is to agree with a moving average of the network on another."""
+    weight = setting.weight * players.recipe.consistency
+    objective = MeanTeacher(
+        players.potential, players.view(players.recipe.view), weight, players.recipe.rival.average or 0.999
+    )
+    return players.rival("mean teacher", players.ramped(objective))
+
+
+def propagation_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+    """-log p(y | x), also with labels that spread over a graph of neighbours."""
+    q = spread(players.data, players.rows, players.y)
+    return players.rival("label propagation", Propagated(q, setting.weight))
+
+
+def cat_gan_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+    """-log p(y | x), sure of data and unsure of what a generator makes."""
+    return players.rival("CatGAN", CatGAN(players.generator, setting.weight))
+
+
+def improved_gan_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+    """-log p(y | x), and data are told from what a generator makes by u(x)."""
+    return players.rival("Improved-GAN", ImprovedGAN(players.generator, setting.weight))
+
+
+def bad_gan_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+    """As in the Improved GAN, with a generator that is kept from collapsing."""
+    objective = BadGAN(players.generator, players.data[0].numel(), setting.weight)
+    return players.rival("Bad-GAN", objective.to(players.data.device))
+
+
+def sobolev_gan_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+    """-log p(y | x), and the scores are part of a smooth critic that tells data from what a generator makes."""
+    objective = SobolevGAN(players.generator, width(players.potential, players.data), setting.weight)
+    return players.rival("Sobolev-GAN", objective.to(players.data.device))
+
+
+def ladder_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+    """-log p(y | x), and the last layer is to find its clean values again; the decoder learns ten times as fast."""
     recipe = players.recipe
-    objective = Sum(Supervised(noise=recipe.joint_noise), VAT(setting.weight, recipe.radius))
-    return [players.stage("vat", objective, recipe.rival)]
+    objective = Sum(Supervised(noise=recipe.noise), Ladder(players.potential, players.data, setting.weight))
+    return [players.stage("ladder", objective, recipe.rival._replace(optimizer=rmsprop(1e-3, 1e-2)))]
+
+
+def contrast_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+    """Two views of an input are to be told from those of others, then -log p(y | x); the weight does nothing."""
+    objective = SimCLR(width(players.potential, players.data), players.view(players.recipe.far_view))
+    return players.self_supervised(objective)
+
+
+def repair_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+    """Swapped entries are to be found and repaired, then -log p(y | x); the weight does nothing."""
+    return players.self_supervised(VIME(width(players.potential, players.data), players.data[0].numel()))
 
 
 VECTORS: dict[str, Callable[[VectorPlayers, Setting], list[Stage]]] = {
@@ -274,5 +250,20 @@ VECTORS: dict[str, Callable[[VectorPlayers, Setting], list[Stage]]] = {
     "pretrain": pretrained_vectors,
     "joint": joint_vectors,
     "persistent_cd": persistent_vectors,
-    "vat": adversarial_vectors,
+    "vat": virtual_adversarial_vectors,
+    "entropy": entropy_vectors,
+    "pseudo_label": pseudo_label_vectors,
+    "self_training": self_training_vectors,
+    "fixmatch": fixmatch_vectors,
+    "pi": pi_vectors,
+    "temporal_ensembling": temporal_ensembling_vectors,
+    "mean_teacher": mean_teacher_vectors,
+    "label_propagation": propagation_vectors,
+    "cat_gan": cat_gan_vectors,
+    "improved_gan": improved_gan_vectors,
+    "bad_gan": bad_gan_vectors,
+    "sobolev_gan": sobolev_gan_vectors,
+    "ladder": ladder_vectors,
+    "simclr": contrast_vectors,
+    "vime": repair_vectors,
 }

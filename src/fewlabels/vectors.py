@@ -13,11 +13,13 @@ from fewlabels.errors import InputError
 from fewlabels.image import ConvGenerator, ConvNet, cifar10_body, small_body, svhn_body
 from fewlabels.labels import Categorical
 from fewlabels.layers import initialise_from_data
+from fewlabels.objectives.latents import latents
 from fewlabels.objectives.nrf import InclusiveNRF
 from fewlabels.objectives.persistent_cd import PersistentCD
+from fewlabels.recipes import CIFAR10, DENSE, MNIST, SMALL, SVHN, WIDE, Recipe
 from fewlabels.tabular import MLP, MLPGenerator
 from fewlabels.train import Stage
-from fewlabels.vector_methods import CIFAR10, DENSE, MNIST, SMALL, SVHN, WIDE, Recipe, VectorPlayers
+from fewlabels.vector_methods import VectorPlayers
 
 __all__ = ["PRESETS", "Preset", "build_players", "build_potential", "empty_potential", "preset_for", "proposals"]
 
@@ -153,9 +155,19 @@ def build_potential(own: nn.Module | None, preset: Preset, data: Tensor, labels:
 
 
 def build_players(
-    own: nn.Module | None, preset: Preset, potential: nn.Module, data: Tensor, effort: float
+    own: nn.Module | None,
+    preset: Preset,
+    potential: nn.Module,
+    data: Tensor,
+    rows: Tensor,
+    y: Tensor,
+    effort: float,
+    augmentation: Callable[[Tensor], Tensor] | None = None,
 ) -> VectorPlayers:
-    """What the methods need beside the potential: a generator onto the data's range, starts of chains."""
+    """What the methods are made from: a generator onto the data's range, starts of chains.
+
+    ``rows`` of the data have the labels ``y``.
+    """
     if own is not None:
         generator = copy.deepcopy(own)
     else:
@@ -167,7 +179,7 @@ def build_players(
     start = start + 0.3 * torch.randn_like(start)
     names = {name for name, _ in potential.named_modules()}
     heads = tuple(name for name in ("head", "network.head") if name in names)
-    return VectorPlayers(preset.recipe, generator, start, heads, effort)
+    return VectorPlayers(preset.recipe, potential, data, rows, y, augmentation, generator, start, heads, effort)
 
 
 @torch.no_grad()
@@ -176,8 +188,7 @@ def proposals(stages: Sequence[Stage], count: int) -> Tensor | None:
     for stage in reversed(stages):
         for part in stage.objective.modules():
             if isinstance(part, InclusiveNRF):
-                h = torch.rand(count, part.latent, device=next(part.generator.parameters()).device)
-                return part.generator(h).cpu()
+                return part.generator(latents(part.generator, count)).cpu()
             if isinstance(part, PersistentCD):
                 return part.buffer[:count].cpu().clone()
     return None

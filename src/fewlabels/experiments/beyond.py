@@ -9,7 +9,6 @@
 at the test split once.
 """
 
-import io
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,6 +23,7 @@ from rich.table import Table
 from fewlabels.data.pool import Pool
 from fewlabels.experiments.baselines import CRFsuite, english_features, residue_features
 from fewlabels.experiments.corpora import POOLS, Task, cb513, labelled, wnut17_ner
+from fewlabels.experiments.plain_text import plain_text
 from fewlabels.experiments.runner import CACHE, Job, run_jobs
 from fewlabels.experiments.table3 import score, written_pool
 from fewlabels.files import write_atomically
@@ -156,14 +156,11 @@ def write_table(path: Path) -> str:
                 f"{name}, {own[0].metric}", f"{own[0].labelled:.0%}", row.method, percent(row.mean, row.sd),
                 percent(row.paired_mean, row.paired_sd), f"{row.seconds:.0f}", str(row.seeds),
             )  # fmt: skip
-    stream = io.StringIO()
-    Console(file=stream, width=120, markup=False, highlight=False).print(table)
-    lines = [line.rstrip() for line in stream.getvalue().splitlines()]
-    lines += [
+    choices = [
         f"{run.dataset}, {run.method}, seed {run.seed}: {run.config['choice']}"
         for run in runs
         if run.method == UNTOUCHED
     ]
-    shown = "\n".join([*lines, ""])
+    shown = plain_text([table, *choices], 160)
     write_atomically(path.with_suffix(".txt"), shown.encode())
     return shown

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from fewlabels.calibration import error_interval
+from fewlabels.experiments.plain_text import plain_text, titled
 from fewlabels.experiments.published import FIG_1, TABLE_2
 from fewlabels.files import write_atomically
 from fewlabels.results import Run, Summary, percent, read_runs, summarise
@@ -21,6 +19,14 @@ __all__ = ["METHODS", "crossing", "sheets", "write_fig1", "write_table2"]
 METHODS = {
     **{name: row.name for name, row in TABLE_2.items()},
     "persistent_cd": "joint, persistent chains",
+    "pi": "Π-model",
+    "fixmatch": "FixMatch",
+    "pseudo_label": "pseudo-labels",
+    "self_training": "self-training in rounds",
+    "entropy": "entropy minimisation",
+    "label_propagation": "label propagation",
+    "simclr": "SimCLR, fine-tune",
+    "vime": "VIME, fine-tune",
 }
 """Rows of results in their order, and what they are called."""
 
@@ -172,18 +178,8 @@ def _versions(runs: Sequence[Run]) -> list[str]:
 
 
 def _text(tables: dict[str, tuple[Sequence[str], Rows]], notes: Sequence[str]) -> str:
-    stream = io.StringIO()
-    console = Console(file=stream, width=WIDTH, markup=False, highlight=False)
-    for title, (headings, rows) in tables.items():
-        table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
-        for heading in headings:
-            table.add_column(heading, justify="left" if heading == "method" else "right")
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
-    for note in notes:
-        console.print(note)
-    return "\n".join(line.rstrip() for line in stream.getvalue().split("\n"))
+    shown = [titled(title, headings, rows) for title, (headings, rows) in tables.items()]
+    return plain_text([*shown, *notes], WIDTH)
 
 
 def _write(path: Path, shown: str, runs: Sequence[Run], page: str) -> None:

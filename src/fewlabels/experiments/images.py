@@ -33,6 +33,9 @@ from fewlabels.vector_methods import VECTORS
 
 __all__ = ["FIG_1", "SETS", "TABLE_2", "Case", "run_fig1", "run_table2", "train_and_test"]
 
+SAMPLED = ("pretrain", "joint", "persistent_cd")
+"""Methods whose models can be sampled from."""
+
 SHEET = 64
 """Samples on a sheet."""
 
@@ -213,7 +216,7 @@ def train_and_test(run: Run, data: Path, accelerator: str, out: Path) -> list[Ru
     inside, outside = (model.outlier_scores(x) for x in _inside_and_outside(splits.test.x))
     values |= {f"auroc_{name}": value for name, value in auroc(inside, outside).items()}
     diagram = {name: getattr(calibration, name).tolist() for name in ("confidence", "accuracy", "share")}
-    if run.method != "supervised" and run.seed == 0:
+    if run.method in SAMPLED and run.seed == 0:
         _write_sheets(model, run, out)
     return [
         replace(

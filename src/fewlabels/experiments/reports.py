@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from fewlabels.experiments import beyond, no_harm
+from fewlabels.experiments import beyond, every_method, no_harm
 from fewlabels.experiments.image_tables import write_fig1, write_table2
 from fewlabels.experiments.tables import write_tables
 
@@ -13,6 +13,7 @@ WRITERS = {
     "table2": write_table2,
     "fig1": write_fig1,
     "noharm": no_harm.write_table,
+    "methods": every_method.write_table,
     "table3": write_tables,
     "beyond": beyond.write_table,
 }

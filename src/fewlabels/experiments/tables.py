@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
+from fewlabels.experiments.plain_text import plain_text
 from fewlabels.experiments.published import JOINT_WINS, published, reductions
 from fewlabels.files import write_atomically
 from fewlabels.results import Run, percent, read_runs
@@ -272,14 +272,8 @@ def signed(difference: Difference) -> str:
 
 def text(cells: Grid, runs: Sequence[Run]) -> str:
     """The tables as plain text."""
-    stream = io.StringIO()
-    console = Console(file=stream, width=WIDTH, markup=False, highlight=False)
-    for dataset in dict.fromkeys(key[0] for key in cells):
-        console.print(_table_3(cells, dataset))
-    console.print(_table_4(cells))
-    for note in notes(cells, runs):
-        console.print(note)
-    return "\n".join(line.rstrip() for line in stream.getvalue().split("\n"))
+    tables = [_table_3(cells, dataset) for dataset in dict.fromkeys(key[0] for key in cells)]
+    return plain_text([*tables, _table_4(cells), *notes(cells, runs)], WIDTH)
 
 
 def _csv(cells: Grid) -> str:

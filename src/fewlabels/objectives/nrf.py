@@ -31,6 +31,7 @@ from torch import Tensor, nn
 
 from fewlabels.labels import Categorical
 from fewlabels.objective import Batch, Objective, Terms, noiseless
+from fewlabels.objectives.latents import latents
 from fewlabels.objectives.likelihood import likelihood_terms
 from fewlabels.samplers import Chain, revise, sghmc
 
@@ -80,8 +81,7 @@ class InclusiveNRF(Objective):
         noisy: bool = False,
     ) -> None:
         super().__init__()
-        assert isinstance(generator.latent, int), "the generator needs an integer attribute latent"
-        self.generator, self.latent = generator, generator.latent
+        self.generator = generator
         self.weight, self.control, self.sample_control, self.entropy = weight, control, sample_control, entropy
         self.step_size, self.steps, self.momentum, self.noise = step_size, steps, momentum, noise
         self.revise_latent, self.clip, self.scalar, self.noisy = revise_latent, clip, scalar, noisy
@@ -109,8 +109,7 @@ class InclusiveNRF(Objective):
 
     def _propose_and_revise(self, u: Callable[[Tensor], Tensor], count: int) -> tuple[Chain, Tensor]:
         """The revised samples, detached, and the proposals G(h) that are to regress onto them."""
-        draw = torch.randn if self.revise_latent else torch.rand
-        h = draw(count, self.latent, device=next(self.generator.parameters()).device)
+        h = latents(self.generator, count, torch.randn if self.revise_latent else torch.rand)
         if self.revise_latent:
             chain, h = revise(
                 u, self.generator, h,

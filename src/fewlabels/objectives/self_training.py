@@ -1,17 +1,21 @@
 r"""Self-training: the model's own labels of unlabelled inputs as if they were true; a baseline without log p(x).
 
-.. math:: L(θ) = -\frac{w}{|U|} Σ_{x ∈ U} \log p_θ(ŷ(x) | x), \qquad ŷ(x) = \arg\max_y u_θ(x, y)
+.. math::
+   L(θ) = -\frac{w}{|U|} Σ_{x ∈ U} 1[p_{\bar θ}(ŷ(x) | x) ≥ τ] \log p_θ(ŷ(x) | x), \qquad
+   ŷ(x) = \arg\max_y u_{\bar θ}(x, y)
 
-ŷ is found anew at every step by the current potential without dropout, and held fixed; the loss is computed with
-dropout.  As in the paper's comparison, every input counts alike, however sure the model is of it.
+ŷ is found anew at every step by the current potential without dropout, and held fixed (θ̄); the loss is computed with
+dropout.  With τ = 0 every input counts alike, as in the paper's comparison on sentences; with τ near 1 these are
+pseudo-labels (Lee, 2013) as they are mostly used now (Oliver et al., 2018): the net is taught what it is sure of.
 """
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from fewlabels.labels import Labels
 from fewlabels.objective import Batch, Objective, Terms, noiseless
 
-__all__ = ["SelfTraining"]
+__all__ = ["SelfTraining", "cross_entropy_of_the_sure"]
 
 
 class SelfTraining(Objective):
@@ -21,6 +25,8 @@ class SelfTraining(Objective):
     ----------
     weight
         w; 1 by default as in the paper's comparison.
+    threshold
+        τ, a probability; 0 by default as there.
 
     Examples
     --------
@@ -34,13 +40,21 @@ class SelfTraining(Objective):
     0.6931
     """
 
-    def __init__(self, weight: float = 1.0) -> None:
+    def __init__(self, weight: float = 1.0, threshold: float = 0.0) -> None:
         super().__init__()
-        self.weight = weight
+        self.weight, self.threshold = weight, threshold
 
     def forward(self, potential: nn.Module, batch: Batch) -> Terms:
         """The term ``self_training``."""
         x = batch.x_unlabelled
         with torch.no_grad(), noiseless(potential):
-            y = potential(x).mode()
-        return Terms({"self_training": -self.weight * potential(x).log_conditional(y).mean()}, {})
+            given: Labels = potential(x)
+        loss = cross_entropy_of_the_sure(given, potential(x), self.threshold)
+        return Terms({"self_training": self.weight * loss}, {})
+
+
+def cross_entropy_of_the_sure(given: Labels, labels: Labels, threshold: float) -> Tensor:
+    """-log p(ŷ | x) by ``labels``, ŷ the mode of ``given``; a mean over all x, of which the unsure add nothing."""
+    y = given.mode()
+    sure = given.log_conditional(y).exp() >= threshold
+    return -torch.where(sure, labels.log_conditional(y), 0.0).mean()

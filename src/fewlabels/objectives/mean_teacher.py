@@ -1,0 +1,59 @@
+r"""Mean Teacher: p(y | x) of one view is to be what a moving average of the network says of another.
+
+.. math::
+   L(θ) = \frac{w}{|U| K} Σ_{x ∈ U} \bigl\| p_θ(· | v(x)) - p_{θ'}(· | v'(x)) \bigr\|², \qquad
+   θ' ← α_t θ' + (1 - α_t) θ, \quad α_t = \min\bigl(α, 1 - 1 / (t + 1)\bigr)
+
+(Tarvainen and Valpola, 2017), with v and v' augmentations drawn apart.  Only the student θ learns, with dropout; the
+teacher θ' speaks without.  What is kept in the end is the average of the stage, the teacher by another name.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from fewlabels.labels import Categorical
+from fewlabels.objective import Batch, Objective, Terms
+from fewlabels.objectives.pi_model import disagreement
+from fewlabels.teacher import Teacher
+
+__all__ = ["MeanTeacher"]
+
+
+class MeanTeacher(Objective):
+    """The squared difference of student and teacher on the unlabelled part of a batch.
+
+    Parameters
+    ----------
+    potential
+        The student; the teacher is a copy.
+    view
+        v, from inputs (B, ...) to inputs; see `fewlabels.augmentation`.
+    weight
+        w, which is to be ramped up (`fewlabels.objectives.ramp`).
+    decay
+        α; 0.99 by default, the paper's while the weight rises and the better one for short training; 0.999 for long.
+    """
+
+    done: Tensor
+
+    def __init__(
+        self, potential: nn.Module, view: Callable[[Tensor], Tensor], weight: float = 1.0, decay: float = 0.99
+    ) -> None:
+        super().__init__()
+        self.teacher = Teacher(potential)
+        self.view, self.weight, self.decay = view, weight, decay
+        self.register_buffer("done", torch.zeros((), dtype=torch.long))
+
+    def forward(self, potential: nn.Module, batch: Batch) -> Terms:
+        """The term ``consistency``."""
+        x = batch.x_unlabelled
+        taught = self.teacher(self.view(x)).log_marginals().exp()
+        labels: Categorical = potential(self.view(x))
+        return Terms({"consistency": self.weight * disagreement(labels.log_marginals().exp(), taught)}, {})
+
+    def update(self, potential: nn.Module) -> None:
+        """Let the teacher follow."""
+        self.done += 1
+        self.teacher.follow(potential, min(self.decay, 1 - 1 / (int(self.done) + 1)))
