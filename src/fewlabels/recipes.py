@@ -47,7 +47,7 @@ class Recipe(NamedTuple):
     supervised, pretraining, finetune, joint, persistent, rival
         Plans of the stages; joint training has one or more phases.  The methods that are compared share one plan.
     noise, joint_noise
-        Standard deviation of noise on labelled inputs, alone and beside log p(x).
+        Standard deviation of noise on labelled inputs, alone or in the methods that are compared, and beside log p(x).
     label_weight
         Of -log p(y | x) in joint training.
     radius

@@ -95,8 +95,11 @@ class VectorPlayers(NamedTuple):
         return self.augmentation or partial(add_noise, deviation=deviation)
 
     def rival(self, name: str, objective: Objective) -> list[Stage]:
-        """One stage of a method to compare with, beside labels, by the plan that all of them share."""
-        return [self.stage(name, Sum(Supervised(noise=self.recipe.joint_noise), objective), self.recipe.rival)]
+        """One stage of a method to compare with, beside labels, by the plan that all of them share.
+
+        Labelled inputs have the noise that they have alone: what is gained over that is gained by the method.
+        """
+        return [self.stage(name, Sum(Supervised(noise=self.recipe.noise), objective), self.recipe.rival)]
 
     def ramped(self, objective: Objective) -> Ramped:
         """An objective whose weight rises over the first part of that plan."""
@@ -230,8 +233,8 @@ def sobolev_gan_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]
 def ladder_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
     """-log p(y | x), and the last layer is to find its clean values again; the decoder learns ten times as fast."""
     recipe = players.recipe
-    objective = Sum(Supervised(noise=recipe.noise), Ladder(players.potential, players.data, setting.weight))
-    return [players.stage("ladder", objective, recipe.rival._replace(optimizer=rmsprop(1e-3, 1e-2)))]
+    faster = players._replace(recipe=recipe._replace(rival=recipe.rival._replace(optimizer=rmsprop(1e-3, 1e-2))))
+    return faster.rival("ladder", Ladder(players.potential, players.data, setting.weight))
 
 
 def contrast_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
