@@ -7,7 +7,7 @@ import pytest
 
 from fewlabels.experiments import beyond
 from fewlabels.experiments.baselines import MostFrequentTag, residue_features
-from fewlabels.results import read_runs, write_runs
+from fewlabels.results import read_runs
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def data(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def calls(monkeypatch):
+def calls(monkeypatch, serially):
     """The experiment in this process, with the most frequent tag for a tagger; what each was given."""
     made = []
 
@@ -44,11 +44,6 @@ def calls(monkeypatch):
         def predict(self, sentences):
             made[-1]["tested"] = made[-1].get("tested", 0) + len(sentences)
             return self.model.predict(sentences)
-
-    def serially(wanted, path, report, workers=None):
-        for job in wanted:
-            if job.key not in {one.key() for one in read_runs(path)}:
-                write_runs(path, [*read_runs(path), *job.work()])
 
     monkeypatch.setattr(beyond, "SemiSupervisedTagger", Tagger)
     monkeypatch.setattr(beyond, "run_jobs", serially)

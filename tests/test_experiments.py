@@ -361,14 +361,9 @@ class Tagger:
 
 
 @pytest.fixture
-def table3(monkeypatch):
+def table3(monkeypatch, serially):
     """The experiment with the stand-in, in this process."""
     from fewlabels.experiments import table3
-
-    def serially(wanted, path, report, workers=None):
-        for job in wanted:
-            if job.key not in {one.key() for one in read_runs(path)}:
-                write_runs(path, [*read_runs(path), *job.work()])
 
     monkeypatch.setattr(table3, "SemiSupervisedTagger", Tagger)
     monkeypatch.setattr(table3, "run_jobs", serially)

@@ -18,7 +18,7 @@ from fewlabels.results import Run, read_runs, write_runs
 
 
 @pytest.fixture
-def calls(tmp_path, monkeypatch):
+def calls(tmp_path, monkeypatch, serially):
     """The experiments in this process on 40 + 20 images of two classes, with nearest means for a classifier."""
     made = []
 
@@ -47,11 +47,6 @@ def calls(tmp_path, monkeypatch):
 
         def sample(self, n, random_state=None, steps=20):
             return np.full((n, 4, 4, 1), 10.0 * steps)
-
-    def serially(wanted, path, report, workers=None):
-        for job in wanted:
-            if job.key not in {one.key() for one in read_runs(path)}:
-                write_runs(path, [*read_runs(path), *job.work()])
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(images, "SemiSupervisedClassifier", Classifier)

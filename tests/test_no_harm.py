@@ -42,7 +42,7 @@ def test_of_a_plane_the_density_says_nothing():
 
 
 @pytest.fixture
-def fits(monkeypatch, tmp_path):
+def fits(monkeypatch, tmp_path, serially):
     """The experiment in this process, with a model of no use; what each was given."""
     made = []
 
@@ -58,11 +58,6 @@ def fits(monkeypatch, tmp_path):
 
         def predict(self, x):
             return np.zeros(len(x), dtype=int)
-
-    def serially(jobs, path, report, workers=None):
-        for job in jobs:
-            if job.key not in {one.key() for one in read_runs(path)}:
-                write_runs(path, [*read_runs(path), *job.work()])
 
     monkeypatch.setattr(small_sets, "SemiSupervisedClassifier", Model)
     monkeypatch.setattr(small_sets, "run_jobs", serially)
