@@ -125,7 +125,10 @@ def test_a_table_of_one_method_alone_and_of_several_versions(tmp_path):
     write_runs(path, [one, one.__class__(**{**one.__dict__, "seed": 1, "version": "b"})])
     shown = write_table2(path)
     assert "2 versions of the code: a, b" in shown
-    assert "CatGAN" not in shown  # the paper has no other data set
+    assert "CatGAN" not in shown and "VAT" not in shown  # the paper has no other data set
+    write_runs(path, [one.__class__(**{**one.__dict__, "dataset": "cifar10"})])
+    shown, page = write_table2(path), path.with_suffix(".html").read_text()
+    assert "CatGAN" in shown and "its 14.87" in shown and "its 14.87" in page
 
 
 def test_unknown_sets_are_refused_with_the_known_ones(calls):

@@ -18,7 +18,11 @@ __all__ = ["fig1_page", "table2_page"]
 
 
 def table2_page(
-    titles: Mapping[str, str], tables: Mapping[str, Rows], runs: Sequence[Run], sheets: Mapping[str, str]
+    titles: Mapping[str, str],
+    tables: Mapping[str, Rows],
+    runs: Sequence[Run],
+    sheets: Mapping[str, str],
+    notes: Sequence[str],
 ) -> str:
     """The page of Table 2.
 
@@ -30,6 +34,8 @@ def table2_page(
         All that are stored.
     sheets
         Samples: name to the text of PNG data.
+    notes
+        What is to be said of the tables.
     """
     sections = [
         {
@@ -42,12 +48,12 @@ def table2_page(
         for name, rows in tables.items()
     ]
     return _TEMPLATE.render(
-        title="Table 2", style=STYLE, sections=sections, notes=[], figure="", run=runs[-1], runs=len(runs)
+        title="Table 2", style=STYLE, sections=sections, notes=notes, figure="", run=runs[-1], runs=len(runs)
     )
 
 
 def fig1_page(tables: Mapping[str, Rows], runs: Sequence[Run], notes: Sequence[str]) -> str:
-    """The page of Fig. 1: arguments as of `table2_page`, and what is to be said of the curves."""
+    """The page of Fig. 1: arguments as of `table2_page`."""
     sections = [
         {"title": name, "headings": FIG_1_HEADINGS, "rows": rows, "diagrams": {}, "sheets": {}}
         for name, rows in tables.items()
