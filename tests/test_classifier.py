@@ -65,6 +65,17 @@ def test_what_does_not_fit_is_refused_with_what_does(parameters, message):
         SemiSupervisedClassifier(**parameters).fit(X, y)
 
 
+@pytest.mark.parametrize(
+    ("method", "weight", "told"),
+    [("ladder", 1.0, "method='ladder':"), ("joint", 0.0, "method='joint' and chose supervised training:")],
+)
+def test_a_model_that_learnt_no_density_is_not_sampled_from_and_says_why(method, weight, told):
+    X, y, _ = blobs()
+    model = SemiSupervisedClassifier(method, weight=weight, step_size=1.0, **QUICK).fit(X, y)
+    with pytest.raises(InputError, match=told):
+        model.sample()
+
+
 def test_a_machine_without_the_accelerator_is_told_so():
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")

@@ -241,9 +241,10 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         """Draw n inputs from the model, of the form of X: proposals kept from training, revised by Langevin steps."""
         check_is_fitted(self)
         if self._proposals is None:
+            chose = self.method != "supervised" and self.setting_.weight == 0
             raise InputError(
                 f"Expected a model of log p(x) to sample from, but this one was trained with method={self.method!r}"
-                f"{'' if self.method == 'supervised' else ' and chose supervised training'}: fit one that learns p(x)."
+                f"{' and chose supervised training' if chose else ''}: fit one that learns p(x)."
             )
         generator = torch.Generator().manual_seed(int(check_random_state(random_state).randint(2**31)))
         start = self._proposals.to(self._dtype)[torch.randint(len(self._proposals), (n,), generator=generator)]
