@@ -77,7 +77,11 @@ def invoke(folder, seeds, seconds):
 
 
 def invocation(folder, seeds, seconds):
-    code = f"import pathlib, test_experiments as t; t.invoke(pathlib.Path({str(folder)!r}), {seeds}, {seconds})"
+    """The jobs in a process that heeds SIGINT, whatever the shell says to what it puts in the background."""
+    code = (
+        "import pathlib, signal, test_experiments as t; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        f"t.invoke(pathlib.Path({str(folder)!r}), {seeds}, {seconds})"
+    )
     path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     return subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path})
 
