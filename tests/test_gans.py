@@ -22,16 +22,7 @@ from fewlabels.optimizers import adam
 from fewlabels.tabular import MLP, MLPGenerator
 from fewlabels.train import train
 from fewlabels.vectors import Scores
-
-
-class Net(nn.Module):
-    def __init__(self, dropout=0.0):
-        super().__init__()
-        self.body = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Dropout(dropout))
-        self.head = nn.Linear(8, 2)
-
-    def forward(self, x):
-        return Categorical(self.head(self.body(x)))
+from networks import Generator, Net
 
 
 class Linear(nn.Module):
@@ -47,17 +38,6 @@ class Linear(nn.Module):
     def scores(self, x):
         """The same by numpy."""
         return numbers(x) @ numbers(self.head.weight).T + numbers(self.head.bias)
-
-
-class Generator(nn.Module):
-    latent = 4
-
-    def __init__(self):
-        super().__init__()
-        self.net = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
-
-    def forward(self, h):
-        return self.net(h)
 
 
 class Fixed(nn.Module):

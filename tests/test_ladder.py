@@ -16,6 +16,7 @@ from fewlabels.objectives.supervised import Supervised
 from fewlabels.optimizers import adam
 from fewlabels.tabular import MLP
 from fewlabels.train import Stage, fit, total, train
+from networks import Net
 
 
 class Line(nn.Module):
@@ -27,16 +28,6 @@ class Line(nn.Module):
 
     def forward(self, x):
         return Categorical(self.head(x))
-
-
-class Net(nn.Module):
-    def __init__(self, dropout=0.0):
-        super().__init__()
-        self.body = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Dropout(dropout))
-        self.head = nn.Linear(8, 2)
-
-    def forward(self, x):
-        return Categorical(self.head(self.body(x)))
 
 
 def unlabelled(x):

@@ -33,27 +33,7 @@ from fewlabels.sequence.potential import TaggingPotential
 from fewlabels.sequence.presets import TINY
 from fewlabels.sequence.text import Padded, Sentences, Vocabulary
 from fewlabels.train import total, train
-
-
-class Net(nn.Module):
-    def __init__(self, dropout=0.0):
-        super().__init__()
-        self.body = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Dropout(dropout))
-        self.head = nn.Linear(8, 2)
-
-    def forward(self, x):
-        return Categorical(self.head(self.body(x)))
-
-
-class Generator(nn.Module):
-    latent = 4
-
-    def __init__(self):
-        super().__init__()
-        self.net = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
-
-    def forward(self, h):
-        return self.net(h)
+from networks import Generator, Net
 
 
 def vectors(n_labelled=6, n_unlabelled=20):

@@ -18,16 +18,7 @@ from fewlabels.objectives.vime import VIME, swapped
 from fewlabels.optimizers import adam
 from fewlabels.tabular import MLP
 from fewlabels.train import Stage, fit, total, train
-
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.body = nn.Sequential(nn.Linear(3, 8), nn.Tanh())
-        self.head = nn.Linear(8, 2)
-
-    def forward(self, x):
-        return Categorical(self.head(self.body(x)))
+from networks import Net
 
 
 class Reader(nn.Module):

@@ -108,10 +108,12 @@ class VectorPlayers(NamedTuple):
     def self_supervised(self, objective: Objective) -> list[Stage]:
         """A stage that sees no labels and learns no p(x), then one with labels alone, as in pre-training."""
         first = self.recipe.pretraining._replace(optimizer=rmsprop(1e-3))
-        finetune = self.stage("fine-tune", Supervised(noise=self.recipe.noise), self.recipe.finetune)
-        return [
-            self.stage(PRETRAINING, objective.to(self.data.device), first), finetune._replace(reset=self.heads)
-        ]  # fmt: skip
+        return [self.stage(PRETRAINING, objective.to(self.data.device), first), self.fine_tuning(self.heads)]
+
+    def fine_tuning(self, reset: tuple[str, ...]) -> Stage:
+        """Labels alone, behind pre-training, with these parts of the potential afresh."""
+        stage = self.stage("fine-tune", Supervised(noise=self.recipe.noise), self.recipe.finetune)
+        return stage._replace(reset=reset)
 
 
 def supervised_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
@@ -124,11 +126,8 @@ def pretrained_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
     """-log p(x) alone, then -log p(y | x); the weight does nothing."""
     recipe = players.recipe
     field = players.field(recipe.prior, setting._replace(weight=1.0), scalar=recipe.head == "scalar")
-    finetune = players.stage("fine-tune", Supervised(noise=recipe.noise), recipe.finetune)
-    return [
-        players.stage(PRETRAINING, field, recipe.pretraining),
-        finetune if recipe.head == "kept" else finetune._replace(reset=players.heads),
-    ]
+    reset = () if recipe.head == "kept" else players.heads
+    return [players.stage(PRETRAINING, field, recipe.pretraining), players.fine_tuning(reset)]
 
 
 def joint_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:

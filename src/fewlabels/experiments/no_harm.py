@@ -10,7 +10,7 @@ from rich.table import Table
 
 from fewlabels.experiments.outside import OUTSIDE
 from fewlabels.experiments.plain_text import plain_text
-from fewlabels.experiments.small_sets import UNTOUCHED, run_small_sets
+from fewlabels.experiments.small_sets import METHODS, UNTOUCHED, run_small_sets
 from fewlabels.files import write_atomically
 from fewlabels.results import Run, percent, read_runs, summarise
 
@@ -19,7 +19,8 @@ __all__ = ["COUNTS", "harm", "run_no_harm", "write_table"]
 COUNTS = (2, 5, 10)
 """Labels of each class."""
 
-METHODS = ("supervised", "pretrain", "joint", UNTOUCHED, *OUTSIDE)
+UNASKED = ("supervised", "pretrain", "joint", UNTOUCHED, *OUTSIDE)
+"""The rows where none are named."""
 
 
 def run_no_harm(
@@ -37,7 +38,7 @@ def run_no_harm(
     would pick instead.
     """
     path = run_small_sets(
-        "noharm", data, seeds=seeds, counts=COUNTS, sets=sets, methods=methods or METHODS, workers=workers, out=out
+        "noharm", data, seeds=seeds, counts=COUNTS, sets=sets, methods=methods or UNASKED, workers=workers, out=out
     )
     Console(markup=False, highlight=False).print(write_table(path), soft_wrap=True)
 

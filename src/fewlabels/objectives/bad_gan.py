@@ -48,7 +48,7 @@ class BadGAN(Objective):
         G, a module from latents (B, H) to inputs (B, ...), with an attribute ``latent``, the integer H.
     inputs
         D, how many numbers an input holds, for the encoder of the variational bound; None: pull-away, which needs none.
-        The paper has the former for CIFAR-10, the latter for SVHN; on digits they are alike.
+        The paper has the former for CIFAR-10, the latter for SVHN.
     weight
         w; 1 by default as in the paper.
     confidence
