@@ -65,8 +65,19 @@ def test_without_views_dropout_keeps_the_disagreement_alive():
 
 def test_the_teacher_speaks_without_dropout_of_a_view_of_its_own_by_hand():
     student, teacher = Scores(1.0), Scores(0.5, drop=0.5)
-    loss = MeanTeacher(teacher.train(), doubling(), weight=0.4).train()(student, batch(X)).loss["consistency"]
-    torch.testing.assert_close(loss, 0.4 * squared(0.5 * X, 2 * X))
+    objective = MeanTeacher(teacher.train(), doubling(), weight=0.4).train()
+    objective.done += 1
+    torch.testing.assert_close(objective(student, batch(X)).loss["consistency"], 0.4 * squared(0.5 * X, 2 * X))
+
+
+def test_the_teacher_begins_as_the_student_is_at_the_first_step():
+    student, objective = Scores(1.0), MeanTeacher(Scores(0.5), doubling(), weight=0.4)
+    torch.testing.assert_close(objective(student, batch(X)).loss["consistency"], 0.4 * squared(X, 2 * X))
+    with torch.no_grad():
+        student.factor.fill_(3.0)
+    objective.update(student)
+    objective(student, batch(X))
+    assert objective.teacher.network.factor.item() == pytest.approx(2.0)  # half of 1 and half of 3
 
 
 def test_the_teacher_follows_the_student_as_its_equation_says():

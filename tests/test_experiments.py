@@ -381,8 +381,8 @@ def test_table_3_from_end_to_end(data, table3):
     settings = table3.Settings(2, [0.1, 1.0], [1, 5], list(table3.ROWS))
     table3.run_table3("bench", data, settings, tasks=["pos", "ner"], out=Path("results"))
     runs = read_runs(Path("results/table3-bench.jsonl"))
-    # for each task, proportion and split: supervised, 2 seeds; CRFsuite, 1; the ten others, 2 seeds and 2 ratios
-    assert len(runs) == len({one.key() for one in runs}) == 2 * 2 * 2 * (2 + 1 + 10 * 2 * 2)
+    # for each task, proportion and split: supervised, 2 seeds; CRFsuite, 1; the fourteen others, 2 seeds and 2 ratios
+    assert len(runs) == len({one.key() for one in runs}) == 2 * 2 * 2 * (2 + 1 + 14 * 2 * 2)
     assert {(one.dataset, one.metric) for one in runs} == {("ewt_pos", "accuracy"), ("wikigold_ner", "f1")}
     assert all(0 <= one.value <= 1 and one.seconds >= 0 and one.version for one in runs)
     supervised = [call for call in Tagger.calls if call["method"] == "supervised"]

@@ -78,6 +78,27 @@ def test_marginals_equal_enumeration_and_the_gradient_of_the_log_partition(lengt
         torch.testing.assert_close(marginals[b, n:], torch.full_like(marginals[b, n:], 1 / K))
 
 
+@settings(max_examples=30, deadline=None)
+@given(ragged, st.integers(0, 1000), st.sampled_from([None, -1e4, float("-inf")]))
+def test_entropy_equals_enumeration(lengths, seed, forbidden):
+    chain = random_chain(lengths, scale=2.0, seed=seed, forbidden=forbidden)
+    for b, _, _, scores in rows(chain):
+        truth = torch.distributions.Categorical(logits=scores).entropy().item()
+        assert chain.entropy()[b].item() == pytest.approx(truth, abs=1e-5)
+
+
+@pytest.mark.parametrize("forbidden", [None, float("-inf")])
+def test_the_gradient_of_the_entropy_equals_finite_differences(forbidden):
+    chain = random_chain([4, 1, 3], forbidden=forbidden)
+
+    def entropy(emissions, transitions):
+        return LinearChain(emissions, transitions, chain.lengths).entropy()
+
+    emissions = chain.emissions.double().clamp(max=10).requires_grad_()
+    transitions = chain.transitions.double()
+    assert torch.autograd.gradcheck(entropy, (emissions, transitions.requires_grad_(forbidden is None)))
+
+
 @pytest.mark.parametrize("scale", [1.0, 30.0])
 def test_gradients_equal_finite_differences(scale):
     base = random_chain([4, 1, 3], scale=scale, offset=False)

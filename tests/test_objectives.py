@@ -28,6 +28,7 @@ from fewlabels.objectives.temporal_ensembling import TemporalEnsembling
 from fewlabels.objectives.vat import VAT
 from fewlabels.optimizers import adam
 from fewlabels.samplers import Chain
+from fewlabels.sentence_methods import WORD_VECTORS
 from fewlabels.sequence.language_model import LanguageModel
 from fewlabels.sequence.potential import TaggingPotential
 from fewlabels.sequence.presets import TINY
@@ -109,6 +110,7 @@ def lstm(way):
 
 LSTMS = lstm("forwards") | lstm("backwards")
 HEAD = {"head.emission.weight", "head.emission.bias", "head.transition", "head.start", "head.stop"}
+CHAIN = WORDS | LSTMS | HEAD
 SITE = {"site.context.weight", "site.context.bias", "site.level"}
 NET = {"body.0.weight", "body.0.bias", "head.weight", "head.bias"}
 GENERATOR = {f"generator.net.{i}.{kind}" for i in (0, 2) for kind in ("weight", "bias")}
@@ -116,6 +118,14 @@ NOISE = {
     "noise_model.embedding.weight", "noise_model.output.head.weight", "noise_model.output.head.bias",
     *(f"noise_model.lstm.{kind}_l0" for kind in ("weight_ih", "weight_hh", "bias_ih")),
 }  # fmt: skip
+
+
+def of_chains():
+    """A mean teacher of sentences that has a step behind it, so that student and teacher differ."""
+    potential, batch, _ = sentences()
+    objective = MeanTeacher(sentences()[0], lambda x: x)
+    objective.done += 1
+    return potential, objective, batch
 
 
 def layer(way):
@@ -160,13 +170,10 @@ PLAYERS = [
         for term, way in (("next_word", "forwards"), ("previous_word", "backwards"))
     ),
     ("self-training", on_vectors(SelfTraining), "self_training", NET, set()),
-    (
-        "self-training of chains",
-        on_sentences(lambda counts: SelfTraining()),
-        "self_training",
-        WORDS | LSTMS | HEAD,
-        set(),
-    ),
+    ("self-training of chains", on_sentences(lambda counts: SelfTraining()), "self_training", CHAIN, set()),
+    ("entropy of chains", on_sentences(lambda counts: EntropyMinimisation()), "entropy_minimisation", CHAIN, set()),
+    ("vat of chains", on_sentences(lambda counts: VAT(space=WORD_VECTORS)), "vat", CHAIN, set()),
+    ("mean teacher of chains", of_chains, "consistency", CHAIN, set()),
 ]
 
 

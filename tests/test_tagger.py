@@ -320,6 +320,10 @@ def test_a_potential_of_ones_own(tmp_path):
     assert again.predict(sentences) == tagger.predict(sentences)
     with pytest.raises(InputError, match="site_scores"):
         SemiSupervisedTagger("joint", potential=Plain(), **QUICK).fit(sentences, tags)
+    scored = Plain()
+    scored.site_scores = None
+    with pytest.raises(InputError, match="a submodule words"):
+        SemiSupervisedTagger("vat", potential=scored, **QUICK).fit(sentences, tags)
 
 
 def test_clone_and_parameters():

@@ -5,9 +5,13 @@ import torch
 from torch import nn
 from torch.nn.functional import cosine_similarity, kl_div
 
-from fewlabels.labels import Categorical
+from fewlabels.labels import Categorical, LinearChain
 from fewlabels.objective import Batch
 from fewlabels.objectives.vat import VAT, divergence
+from fewlabels.sentence_methods import WORD_VECTORS
+from fewlabels.sequence.potential import TaggingPotential
+from fewlabels.sequence.presets import TINY
+from fewlabels.sequence.text import Padded, Vocabulary
 
 
 class Linear(nn.Module):
@@ -86,3 +90,39 @@ def test_vectors_and_images_alike(shape):
     VAT(radius=0.1)(potential, batch(x))
     change = (seen[-1] - x).flatten(1).square().mean(1).sqrt()
     torch.testing.assert_close(change, torch.full((6,), 0.1))
+
+
+def tagging_potential():
+    vocabulary = Vocabulary.of([["a", "b", "c"]])
+    torch.manual_seed(0)
+    potential = TaggingPotential(vocabulary.spelling(), vocabulary.counts, 3, TINY._replace(size=5, hidden=4))
+    return potential.eval(), Padded(torch.tensor([[1, 2, 3, 1], [2, 0, 0, 0]]), torch.tensor([4, 1]))
+
+
+def test_of_sentences_the_words_vectors_are_changed_and_nothing_behind_the_end():
+    potential, x = tagging_potential()
+    seen = []
+    potential.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].shift))
+    loss = VAT(radius=0.1, space=WORD_VECTORS)(potential, batch(x)).loss["vat"]
+    assert seen[0] is None
+    change = seen[-1]
+    assert change.shape == (2, 4, 5) and not change[1, 1:].any()
+    for row, n in zip(change, x.lengths.tolist(), strict=True):
+        assert row[:n].square().mean().sqrt().item() == pytest.approx(0.1, rel=1e-5)
+    torch.testing.assert_close(loss, divergence(potential(x), potential(x._replace(shift=change))).mean())
+
+
+def test_a_change_of_the_words_vectors_is_a_change_of_what_is_read():
+    """Shifting a word by the difference of two words' vectors makes it the other word."""
+    potential, x = tagging_potential()
+    other = x._replace(values=torch.tensor([[1, 3, 3, 1], [2, 0, 0, 0]]))
+    shift = potential.words(other.values) - potential.words(x.values)
+    torch.testing.assert_close(potential(x._replace(shift=shift)).emissions, potential(other).emissions)
+
+
+def test_the_divergence_of_chains_is_that_of_the_tokens_summed():
+    log_p, log_q = torch.randn(2, 1, 3, 2).log_softmax(-1)
+    lengths, free = torch.tensor([2]), torch.zeros(2, 2)
+    p, q = LinearChain(log_p, free, lengths), LinearChain(log_q, free, lengths)
+    by_hand = kl_div(log_q[0, :2], log_p[0, :2].exp(), reduction="sum")
+    torch.testing.assert_close(divergence(p, q), by_hand.unsqueeze(0))

@@ -49,6 +49,10 @@ class Labels(Protocol):
         """Log p(y_t = k | x), shape (B, K) or (B, T, K)."""
         ...
 
+    def entropy(self) -> Tensor:
+        """-Σ_y p(y | x) log p(y | x), shape (B,), in nats."""
+        ...
+
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """A draw from p(y | x), shape (B,) or (B, T)."""
         ...
@@ -193,6 +197,25 @@ class LinearChain:
         joint = forward + _mirror(mirrored, self.lengths) - emissions  # log Σ over all y with y_t = k
         joint = joint.masked_fill(~self._inside().unsqueeze(-1), 0.0)
         return joint.log_softmax(-1).to(self.emissions.dtype)
+
+    def entropy(self) -> Tensor:
+        r"""-Σ_y p(y | x) log p(y | x) over all labellings, shape (B,), in nats.
+
+        By the chain rule along the forward recursion (Hernando, Crespi and Cybenko, 2005): with H_t(k) the entropy of
+        y_1 ... y_{t-1} given y_t = k and the emissions up to t,
+
+        .. math:: H_t(k) = Σ_j c_{jk} \bigl(H_{t-1}(j) - \log c_{jk}\bigr), \quad
+                  c_{jk} = p(y_{t-1} = j | y_t = k) ∝ α_{t-1}(j) \exp A_{jk}
+        """
+        emissions, transitions = self.emissions.double(), self.transitions.double().clamp(min=FORBIDDEN)
+        forward = _log_forward(emissions, transitions, self.lengths)
+        earlier = torch.zeros_like(forward[:, 0])
+        for t in range(1, forward.shape[1]):
+            log_c = (forward[:, t - 1].unsqueeze(2) + transitions).log_softmax(1)
+            following = (log_c.exp() * (earlier.unsqueeze(2) - log_c)).sum(1)
+            earlier = torch.where((t < self.lengths).unsqueeze(1), following, earlier)
+        log_p = forward[:, -1].log_softmax(1)
+        return (log_p.exp() * (earlier - log_p)).sum(1).to(self.emissions.dtype)
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """A draw from p(y | x), shape (B, T), by forward filtering and backward sampling; 0 behind the end."""

@@ -11,18 +11,22 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fewlabels.methods import PRETRAINING, Setting
 from fewlabels.objective import Objective, Sum
 from fewlabels.objectives.bidirectional_lm import BidirectionalLM
 from fewlabels.objectives.conditional_nce import ConditionalNCE
+from fewlabels.objectives.entropy import EntropyMinimisation
+from fewlabels.objectives.mean_teacher import MeanTeacher
 from fewlabels.objectives.nce import NCE
 from fewlabels.objectives.pseudo_likelihood import PseudoLikelihood
 from fewlabels.objectives.self_training import SelfTraining
 from fewlabels.objectives.supervised import Supervised
+from fewlabels.objectives.vat import VAT, Space
 from fewlabels.optimizers import Maker, Schedule, adam, head_alone, hold, inverse_root, momentum, warm
 from fewlabels.sequence.language_model import LanguageModel
+from fewlabels.sequence.text import Padded
 from fewlabels.train import Stage
 
 __all__ = ["ESTIMATORS", "PAPER", "SCOPES", "SENTENCES", "SMALL", "STARTS", "TINY", "Plan", "Recipe", "SentencePlayers"]
@@ -35,6 +39,13 @@ ESTIMATORS = ("pseudo_likelihood", "conditional_nce", "nce")
 
 SCOPES = ("all", "head")
 """What learns from labels alone after a start."""
+
+
+WORD_VECTORS = Space(
+    lambda potential, x: x.inside().unsqueeze(-1).float().repeat(1, 1, potential.words.size),
+    lambda x, change: x._replace(shift=change),
+)
+"""Where virtual adversarial training changes a sentence."""
 
 
 class Plan(NamedTuple):
@@ -80,6 +91,10 @@ class Recipe(NamedTuple):
     unigram
         Whether the word potential holds the unigram log-probabilities.  Dynamic NCE then makes its noise model the
         carrier measure in their place, and that model starts from them.
+    radius
+        Of virtual adversarial training; see `fewlabels.objectives.vat`.
+    consistency
+        Weight of the agreement with a teacher.
     """
 
     labelled: int
@@ -94,6 +109,8 @@ class Recipe(NamedTuple):
     noise: tuple[int, int, bool]
     noise_rate: float
     unigram: bool
+    radius: float = 0.1
+    consistency: float = 100.0
 
 
 def growing(steps: int, examples: int, power: float) -> Callable[[int], int]:
@@ -179,6 +196,8 @@ class SentencePlayers(NamedTuple):
     ----------
     recipe
         All that is numeric.
+    potential
+        What is to be trained, for those who copy it.
     pretraining, estimator, finetune
         Out of `STARTS`, `ESTIMATORS` and `SCOPES`.
     counts
@@ -198,6 +217,7 @@ class SentencePlayers(NamedTuple):
     """
 
     recipe: Recipe
+    potential: nn.Module
     pretraining: str
     estimator: str
     finetune: str
@@ -282,8 +302,41 @@ def joint(players: SentencePlayers, setting: Setting) -> list[Stage]:
 
 def self_training(players: SentencePlayers, setting: Setting) -> list[Stage]:
     """The start, labels alone, then labels and the tags that the model itself gives to unlabelled sentences."""
-    objective = Sum(Supervised(), SelfTraining(setting.weight))
-    return [*pretrained(players, setting), players.together("self-training", objective, goes_on=True)]
+    return _after_labels(players, setting, "self-training", SelfTraining(setting.weight))
+
+
+def pseudo_labels(players: SentencePlayers, setting: Setting) -> list[Stage]:
+    """Self-training on the sentences of whose tags the model is sure."""
+    return _after_labels(players, setting, "pseudo-label", SelfTraining(setting.weight, threshold=0.95))
+
+
+def entropy(players: SentencePlayers, setting: Setting) -> list[Stage]:
+    """The start, labels alone, then labels, and p(y | x) is to be sure of itself."""
+    return _after_labels(players, setting, "entropy", EntropyMinimisation(setting.weight))
+
+
+def mean_teacher(players: SentencePlayers, setting: Setting) -> list[Stage]:
+    """The start, labels alone, then labels, and agreement, through dropout, with a moving average of the network."""
+    average = players.recipe.joint.average or 0.99
+    teacher = MeanTeacher(players.potential, _as_it_is, setting.weight * players.recipe.consistency, average)
+    return _after_labels(players, setting, "mean teacher", teacher)
+
+
+def virtual_adversarial(players: SentencePlayers, setting: Setting) -> list[Stage]:
+    """The start, labels alone, then labels, and p(y | x) is to withstand small changes of the words' vectors."""
+    vat = VAT(setting.weight, players.recipe.radius, space=WORD_VECTORS)
+    return _after_labels(players, setting, "vat", vat)
+
+
+def _as_it_is(x: Padded) -> Padded:
+    """The one view of a sentence."""
+    return x
+
+
+def _after_labels(players: SentencePlayers, setting: Setting, name: str, objective: Objective) -> list[Stage]:
+    """Pre-training and fine-tuning, and then one more term beside labels."""
+    together = players.together(name, Sum(Supervised(), objective), goes_on=True)
+    return [*pretrained(players, setting), together]
 
 
 def joint_self_training(players: SentencePlayers, setting: Setting) -> list[Stage]:
@@ -297,5 +350,9 @@ SENTENCES: dict[str, Callable[[SentencePlayers, Setting], list[Stage]]] = {
     "pretrain": pretrained,
     "joint": joint,
     "self_training": self_training,
+    "pseudo_label": pseudo_labels,
+    "entropy": entropy,
+    "mean_teacher": mean_teacher,
+    "vat": virtual_adversarial,
     "joint_self_training": joint_self_training,
 }

@@ -83,7 +83,8 @@ class SemiSupervisedTagger(BaseEstimator):
     method
         "joint" (labels and log p(x) at once), "pretrain" (fine-tuning on labels alone), "supervised" (a conditional
         random field from random weights), "self_training" (labels, and the tags that the model gives to unlabelled
-        sentences), or "joint_self_training", the sum of both.
+        sentences), or "joint_self_training", the sum of both.  To compare with: "pseudo_label", "entropy",
+        "mean_teacher" and "vat", which follow fine-tuning as self-training does.
     pretraining
         What comes before, without labels, in all methods but "supervised": "field" (log p(x)), "bilm" (a bidirectional
         language model) or "none".
@@ -299,6 +300,11 @@ class SemiSupervisedTagger(BaseEstimator):
                     f"Expected a potential with a method site_scores for method={self.method!r}, got "
                     f"{type(self.potential).__name__}: add it, or use method='supervised'."
                 )
+            if self.method == "vat" and not hasattr(self.potential, "words"):
+                raise InputError(
+                    f"Expected a potential with a submodule words, whose vectors method='vat' changes, got "
+                    f"{type(self.potential).__name__}: use another method."
+                )
             if self.finetune == "head" and not hasattr(self.potential, "head"):
                 raise InputError(
                     f"Expected a potential with a submodule head for finetune='head', got "
@@ -335,7 +341,7 @@ class SemiSupervisedTagger(BaseEstimator):
                 heads = ("head",) if "head" in dict(potential.named_children()) else ()
                 built_in = isinstance(potential, TaggingPotential)
                 players = SentencePlayers(
-                    recipe, self.pretraining, self.estimator, self.finetune, counts,
+                    recipe, potential, self.pretraining, self.estimator, self.finetune, counts,
                     potential.log_unigram if built_in else counts.clamp(min=0.1).log(), corpus.lengths, len(rows),
                     potential.encoder.state if built_in else 0, heads, share * self.effort,
                 )  # fmt: skip

@@ -8,7 +8,7 @@ p(y | x) at hand.
 
 from torch import nn
 
-from fewlabels.labels import Categorical
+from fewlabels.labels import Labels
 from fewlabels.objective import Batch, Objective, Terms
 
 __all__ = ["EntropyMinimisation"]
@@ -25,6 +25,7 @@ class EntropyMinimisation(Objective):
     Examples
     --------
     >>> import torch
+    >>> from fewlabels.labels import Categorical
     >>> class Scores(nn.Module):
     ...     def forward(self, x):
     ...         return Categorical(x)
@@ -39,5 +40,5 @@ class EntropyMinimisation(Objective):
 
     def forward(self, potential: nn.Module, batch: Batch) -> Terms:
         """The term ``entropy_minimisation``."""
-        labels: Categorical = potential(batch.x_unlabelled)
+        labels: Labels = potential(batch.x_unlabelled)
         return Terms({"entropy_minimisation": self.weight * labels.entropy().mean()}, {})

@@ -5,15 +5,17 @@ r"""Mean Teacher: p(y | x) of one view is to be what a moving average of the net
    θ' ← α_t θ' + (1 - α_t) θ, \quad α_t = \min\bigl(α, 1 - 1 / (t + 1)\bigr)
 
 (Tarvainen and Valpola, 2017), with v and v' augmentations drawn apart.  Only the student θ learns, with dropout; the
-teacher θ' speaks without.  What is kept in the end is the average of the stage, the teacher by another name.
+teacher θ' speaks without; it begins as the student is at the first step.  What is kept in the end is the average of
+the stage, the teacher by another name.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from fewlabels.labels import Categorical
+from fewlabels.labels import Labels
 from fewlabels.objective import Batch, Objective, Terms
 from fewlabels.objectives.pi_model import disagreement
 from fewlabels.teacher import Teacher
@@ -39,7 +41,7 @@ class MeanTeacher(Objective):
     done: Tensor
 
     def __init__(
-        self, potential: nn.Module, view: Callable[[Tensor], Tensor], weight: float = 1.0, decay: float = 0.99
+        self, potential: nn.Module, view: Callable[[Any], Any], weight: float = 1.0, decay: float = 0.99
     ) -> None:
         super().__init__()
         self.teacher = Teacher(potential)
@@ -49,8 +51,10 @@ class MeanTeacher(Objective):
     def forward(self, potential: nn.Module, batch: Batch) -> Terms:
         """The term ``consistency``."""
         x = batch.x_unlabelled
+        if not self.done:
+            self.teacher.follow(potential, decay=0.0)
         taught = self.teacher(self.view(x)).log_marginals().exp()
-        labels: Categorical = potential(self.view(x))
+        labels: Labels = potential(self.view(x))
         return Terms({"consistency": self.weight * disagreement(labels.log_marginals().exp(), taught)}, {})
 
     def update(self, potential: nn.Module) -> None:

@@ -11,9 +11,13 @@ maximum lies along the first eigenvector of H.  The power method finds it from a
 .. math:: d ← \frac{g}{‖g‖}, \qquad g = ∇_r D(x, r) \big|_{r = ξ d} ≈ ξ H d, \qquad r(x) = ε d
 
 p(y | x) and r are held fixed where θ learns (θ̄); both are found without dropout and noise.
+
+Words cannot be changed a little, but their vectors can (Miyato, Dai and Goodfellow, 2017): a `Space` says
+where r lives.
 """
 
-import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,23 +25,44 @@ from torch import Tensor, nn
 from fewlabels.labels import Labels
 from fewlabels.objective import Batch, Objective, Terms, noiseless
 
-__all__ = ["VAT", "divergence"]
+__all__ = ["INPUTS", "VAT", "Space", "divergence"]
+
+
+class Space(NamedTuple):
+    """Where r lives.
+
+    Attributes
+    ----------
+    room
+        From a potential and inputs to a tensor (B, ...) of the shape of r: 1 where r may be other than 0, else 0.
+    moved
+        From inputs and r to the changed inputs.
+    """
+
+    room: Callable[[nn.Module, Any], Tensor]
+    moved: Callable[[Any, Tensor], Any]
+
+
+INPUTS = Space(lambda potential, x: torch.ones_like(x), torch.add)
+"""x itself, which is continuous."""
 
 
 class VAT(Objective):
-    """The divergence above on the unlabelled part of a batch, for continuous x.
+    """The divergence above on the unlabelled part of a batch.
 
     Parameters
     ----------
     weight
         w; 1 by default as in the paper.
     radius
-        ε / √D, in units of x: the root mean square change of a coordinate, so that a value serves inputs of all sizes.
-        It matters most; what suits depends on the data.
+        ε / √D, in units of x: the root mean square change of a coordinate, so that a value serves inputs of all sizes,
+        D numbers where there is room for r.  It matters most; what suits depends on the data.
     probe
         ξ, as a part of ε.  Small enough for the power method, large enough for the precision of the machine.
     iterations
         Of the power method; 1 is usual.
+    space
+        Where r lives; by default in x.
 
     Examples
     --------
@@ -50,9 +75,11 @@ class VAT(Objective):
     0.1201
     """
 
-    def __init__(self, weight: float = 1.0, radius: float = 0.3, probe: float = 0.1, iterations: int = 1) -> None:
+    def __init__(
+        self, weight: float = 1.0, radius: float = 0.3, probe: float = 0.1, iterations: int = 1, space: Space = INPUTS
+    ) -> None:
         super().__init__()
-        self.weight, self.radius, self.probe, self.iterations = weight, radius, probe, iterations
+        self.weight, self.radius, self.probe, self.iterations, self.space = weight, radius, probe, iterations, space
 
     def forward(self, potential: nn.Module, batch: Batch) -> Terms:
         """The term ``vat``."""
@@ -60,22 +87,20 @@ class VAT(Objective):
         with noiseless(potential):
             with torch.no_grad():
                 p: Labels = potential(x)
-            direction = self._direction(potential, x, p)
-        loss = divergence(p, potential(x + self._length(x) * direction)).mean()
+            change = self._change(potential, x, p)
+        loss = divergence(p, potential(self.space.moved(x, change))).mean()
         return Terms({"vat": self.weight * loss}, {})
 
-    def _length(self, x: Tensor) -> float:
-        """ε of inputs (B, ...)."""
-        return self.radius * math.sqrt(x[0].numel())
-
-    def _direction(self, potential: nn.Module, x: Tensor, p: Labels) -> Tensor:
-        """The unit vector d of each input, by the power method."""
-        d = _unit(torch.randn_like(x))
+    def _change(self, potential: nn.Module, x: Any, p: Labels) -> Tensor:
+        """r(x), by the power method."""
+        room = self.space.room(potential, x)
+        length = self.radius * room.flatten(1).sum(1).sqrt().view(-1, *[1] * (room.dim() - 1))
+        d = _unit(torch.randn_like(room) * room)
         for _ in range(self.iterations):
             d.requires_grad_()
-            change = divergence(p, potential(x + self.probe * self._length(x) * d)).sum()
-            d = _unit(torch.autograd.grad(change, d)[0])
-        return d
+            moved = self.space.moved(x, self.probe * length * d)
+            d = _unit(torch.autograd.grad(divergence(p, potential(moved)).sum(), d)[0] * room)
+        return length * d
 
 
 def divergence(p: Labels, q: Labels) -> Tensor:

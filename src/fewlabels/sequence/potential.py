@@ -335,6 +335,8 @@ class TaggingPotential(nn.Module):
 
     def _encode(self, x: Padded, drop: float) -> Encoded:
         words, edge = self.words(x.values), self.words.edge
+        if x.shift is not None:
+            words = words + x.shift
         if len(self.columns):
             words = torch.cat([words, self._further(x)], -1)
             edge = nn.functional.pad(edge, (0, COLUMN * len(self.columns)))

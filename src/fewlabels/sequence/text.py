@@ -34,11 +34,14 @@ class Padded(NamedTuple):
         Shape (B,), from 1 to T.
     columns
         Ids of C further features of each token, shape (B, T, C); 0 is an absent one.  None: all are absent.
+    shift
+        What is to be added to the words' vectors, shape (B, T, D).  None: nothing.
     """
 
     values: Tensor
     lengths: Tensor
     columns: Tensor | None = None
+    shift: Tensor | None = None
 
     def inside(self) -> Tensor:
         """True inside each row, shape (B, T)."""
