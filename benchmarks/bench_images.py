@@ -15,7 +15,7 @@ from fewlabels.machine import fast_bfloat16
 from fewlabels.methods import Setting
 from fewlabels.objective import Sum, noiseless
 from fewlabels.samplers import sghmc
-from fewlabels.vector_methods import VECTORS
+from fewlabels.vector_methods import vector_stages
 from fewlabels.vectors import PRESETS, build_players, build_potential
 
 __all__ = ["sections"]
@@ -152,7 +152,7 @@ def stage_of(preset: str, method: str) -> tuple[nn.Module, Any, Batches]:
     players = build_players(None, one, potential, data, torch.arange(100), torch.arange(100) % 10, 1.0)
     size = one.recipe.batch
     batches = Batches(data[:100], torch.arange(100) % 10, data, labelled=size, unlabelled=size, seed=0)
-    return potential, VECTORS[method](players, Setting())[-1], batches
+    return potential, vector_stages(method, players, Setting())[-1], batches
 
 
 def race_paper_mnist(fast: bool) -> dict[str, float]:

@@ -14,12 +14,12 @@ from torch import nn
 from fewlabels.batches import Batches
 from fewlabels.methods import PRETRAINING, Setting
 from fewlabels.scaling import Scaling
-from fewlabels.sentence_methods import SENTENCES, SMALL, TINY, Recipe, SentencePlayers
+from fewlabels.sentence_methods import SMALL, TINY, Recipe, SentencePlayers, sentence_stages
 from fewlabels.sequence.potential import TaggingPotential
 from fewlabels.sequence.presets import PRESETS
 from fewlabels.sequence.text import Sentences, Tags, Vocabulary
 from fewlabels.train import Stage, train
-from fewlabels.vector_methods import VECTORS
+from fewlabels.vector_methods import vector_stages
 from fewlabels.vectors import build_players, build_potential, preset_for
 
 __all__ = ["sections"]
@@ -98,8 +98,9 @@ def digit_steps() -> Steps:
 
     def stages(method: str) -> Steps:
         potential = build_potential(None, preset_for("dense", (64,)), data, 10)
-        players = build_players(None, preset_for("dense", (64,)), potential, data, 1.0)
-        return {stage.name: blocks(potential, stage, batches) for stage in VECTORS[method](players, Setting())}
+        rows, y = torch.arange(50), torch.from_numpy(truth[kept[:50]])
+        players = build_players(None, preset_for("dense", (64,)), potential, data, rows, y, 1.0)
+        return {stage.name: blocks(potential, stage, batches) for stage in vector_stages(method, players, Setting())}
 
     return stages("supervised") | stages("joint")
 
@@ -116,11 +117,11 @@ def sentence_steps(preset: str, recipe: Recipe, labels: int = 23) -> Steps:
     def stages(method: str) -> Steps:
         potential = TaggingPotential(PRESETS[preset].spelling(vocabulary), vocabulary.counts, labels, PRESETS[preset])
         players = SentencePlayers(
-            recipe, "field", "pseudo_likelihood", "all", counts, potential.log_unigram, words.lengths.bincount(), 200,
+            recipe, potential, "field", "pseudo_likelihood", "all", counts, potential.log_unigram, words.lengths.bincount(), 200,
             potential.encoder.state, ("head",), 1.0,
         )  # fmt: skip
         calls = {}
-        for stage in SENTENCES[method](players, Setting()):
+        for stage in sentence_stages(method, players, Setting()):
             batches = Batches(
                 words.at(labelled), tags, words, labelled=recipe.labelled,
                 unlabelled=recipe.unlabelled[stage.name != PRETRAINING], seed=0,

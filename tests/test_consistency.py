@@ -48,7 +48,7 @@ def squared(one, other):
 
 def test_two_views_agree_by_hand_and_both_sides_learn():
     potential = Scores()
-    loss = PiModel(doubling(), weight=0.4)(potential, batch(X)).loss["consistency"]
+    loss = PiModel(doubling(), weight=0.4)(potential, batch(X)).loss["pi"]
     by_hand = 0.4 * squared(potential.factor * X, potential.factor * 2 * X)
     torch.testing.assert_close(loss, by_hand)
     for found, expected in zip(
@@ -59,20 +59,20 @@ def test_two_views_agree_by_hand_and_both_sides_learn():
 
 def test_without_views_dropout_keeps_the_disagreement_alive():
     x = torch.randn(50, 3)
-    assert PiModel(lambda x: x)(Scores(drop=0.5), batch(x)).loss["consistency"] > 0.01
-    assert PiModel(lambda x: x)(Scores(), batch(x)).loss["consistency"] == 0
+    assert PiModel(lambda x: x)(Scores(drop=0.5), batch(x)).loss["pi"] > 0.01
+    assert PiModel(lambda x: x)(Scores(), batch(x)).loss["pi"] == 0
 
 
 def test_the_teacher_speaks_without_dropout_of_a_view_of_its_own_by_hand():
     student, teacher = Scores(1.0), Scores(0.5, drop=0.5)
     objective = MeanTeacher(teacher.train(), doubling(), weight=0.4).train()
     objective.done += 1
-    torch.testing.assert_close(objective(student, batch(X)).loss["consistency"], 0.4 * squared(0.5 * X, 2 * X))
+    torch.testing.assert_close(objective(student, batch(X)).loss["mean_teacher"], 0.4 * squared(0.5 * X, 2 * X))
 
 
 def test_the_teacher_begins_as_the_student_is_at_the_first_step():
     student, objective = Scores(1.0), MeanTeacher(Scores(0.5), doubling(), weight=0.4)
-    torch.testing.assert_close(objective(student, batch(X)).loss["consistency"], 0.4 * squared(X, 2 * X))
+    torch.testing.assert_close(objective(student, batch(X)).loss["mean_teacher"], 0.4 * squared(X, 2 * X))
     with torch.no_grad():
         student.factor.fill_(3.0)
     objective.update(student)
@@ -108,7 +108,7 @@ def test_the_memory_is_a_weighted_mean_of_what_was_said_by_hand():
     said = [torch.randn(2, 3) for _ in range(4)]
     rows = torch.tensor([3, 1])
     for t, x in enumerate(said):
-        loss = objective(potential, Batch(None, torch.zeros(0), x, rows)).loss["consistency"]
+        loss = objective(potential, Batch(None, torch.zeros(0), x, rows)).loss["temporal_ensembling"]
         weights = torch.tensor([0.6 ** (t - 1 - s) for s in range(t)])
         if t == 0:
             assert loss == 0

@@ -142,7 +142,7 @@ def test_unknown_sets_are_refused_with_the_known_ones(calls):
         (["table2"], "--data: expected the folder"),
         (["table2", "--data", "none"], "none: expected a folder with data_batch_1"),
         (["fig1", "--data", "none", "--sets", "faces"], "--sets at scale bench: expected some of cifar10, mnist"),
-        (["fig1", "--data", "none", "--methods", "magic"], "--methods: expected some of supervised, pretrain, joint"),
+        (["fig1", "--data", "none", "--methods", "magic"], "Expected method to be one of supervised, pretrain, joint"),
     ],
 )
 def test_the_command_line_tells_what_it_wants(tmp_path, monkeypatch, arguments, told):

@@ -155,9 +155,9 @@ PLAYERS = [
     ("ramped", on_vectors(lambda: Ramped(VAT(), 10)), "vat", NET, set()),
     ("fixmatch", on_vectors(lambda: FixMatch(add_noise, threshold=0.0)), "fixmatch", NET, set()),
     ("self-training in rounds", on_vectors(second_round), "teacher_labels", NET, set()),
-    ("pi", on_vectors(lambda: PiModel(add_noise)), "consistency", NET, set()),
-    ("mean teacher", on_vectors(lambda: MeanTeacher(Net(), add_noise)), "consistency", NET, set()),
-    ("temporal ensembling", on_vectors(met_before), "consistency", NET, set()),
+    ("pi", on_vectors(lambda: PiModel(add_noise)), "pi", NET, set()),
+    ("mean teacher", on_vectors(lambda: MeanTeacher(Net(), add_noise)), "mean_teacher", NET, set()),
+    ("temporal ensembling", on_vectors(met_before), "temporal_ensembling", NET, set()),
     ("label propagation", on_vectors(propagated), "propagated", NET, set()),
     ("nce", nce(), "contrast", WORDS | LSTMS | HEAD | SITE, {"a", "b"}),
     ("nce", nce(), "noise_model", set(), NOISE),
@@ -173,7 +173,7 @@ PLAYERS = [
     ("self-training of chains", on_sentences(lambda counts: SelfTraining()), "self_training", CHAIN, set()),
     ("entropy of chains", on_sentences(lambda counts: EntropyMinimisation()), "entropy_minimisation", CHAIN, set()),
     ("vat of chains", on_sentences(lambda counts: VAT(space=WORD_VECTORS)), "vat", CHAIN, set()),
-    ("mean teacher of chains", of_chains, "consistency", CHAIN, set()),
+    ("mean teacher of chains", of_chains, "mean_teacher", CHAIN, set()),
 ]
 
 

@@ -5,10 +5,13 @@ import torch
 
 from fewlabels.batches import Batches
 from fewlabels.checkpoint import Checkpoint
+from fewlabels.errors import InputError
 from fewlabels.methods import Setting
 from fewlabels.train import fit
-from fewlabels.vector_methods import VECTORS
+from fewlabels.vector_methods import ADDED, NAMES, vector_stages
 from fewlabels.vectors import PRESETS, build_players, build_potential
+
+METHODS = [*NAMES.whole, "best", "pretrain+mean_teacher", "joint+pi+self_training"]
 
 
 def stages(method, preset="dense", shape=(5,), labelled=1, effort=0.005):
@@ -20,14 +23,14 @@ def stages(method, preset="dense", shape=(5,), labelled=1, effort=0.005):
     potential = build_potential(None, PRESETS[preset], data, 3)
     players = build_players(None, PRESETS[preset], potential, data, rows, y[rows], effort)
     batches = Batches(data[rows], y[rows], data, labelled=labelled, unlabelled=8, seed=0)
-    return potential, VECTORS[method](players, Setting()), batches
+    return potential, vector_stages(method, players, Setting()), batches
 
 
 def weights(potential):
     return torch.cat([parameter.detach().flatten() for parameter in potential.parameters()])
 
 
-@pytest.mark.parametrize("method", VECTORS)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("preset", "shape"), [("dense", (5,)), ("small", (1, 12, 12))])
 def test_one_labelled_row_a_batch_on_vectors_and_on_images(method, preset, shape):
     potential, plan, batches = stages(method, preset, shape, effort=0.002)
@@ -41,7 +44,7 @@ class Killed(Exception):
     """The end of a run without warning."""
 
 
-@pytest.mark.parametrize("method", VECTORS)
+@pytest.mark.parametrize("method", METHODS)
 def test_a_run_that_is_killed_resumes_to_the_identical_weights(method, tmp_path, monkeypatch):
     monkeypatch.setattr("fewlabels.train.GUARD_EVERY", 1)  # every step is saved
     whole, plan, batches = stages(method)
@@ -58,3 +61,31 @@ def test_a_run_that_is_killed_resumes_to_the_identical_weights(method, tmp_path,
     potential, plan, batches = stages(method)
     fit(potential, plan, batches, checkpoint=checkpoint)
     assert torch.equal(weights(potential), weights(whole))
+
+
+def test_terms_beside_log_p_of_x_weigh_a_part_of_what_labels_do_and_after_it_as_much():
+    _, phases, _ = stages("joint+vat+entropy")
+    assert len(phases) == len(PRESETS["dense"].recipe.joint)
+    for phase in phases:
+        labels, _, vat, entropy = phase.objective.parts
+        assert vat.weight == entropy.part.weight == pytest.approx(ADDED * labels.weight)
+    _, (first, second), _ = stages("pretrain+vat")
+    assert "likelihood" not in first.name and second.reset == ("head",)
+    labels, added = second.objective.parts
+    assert added.parts[0].weight == labels.weight == 1.0
+
+
+@pytest.mark.parametrize("method", ["joint+vat", "vat", "best", "pretrain"])
+def test_weight_zero_is_supervised_training_whatever_the_method(method):
+    data, rows = torch.randn(24, 5), torch.arange(6)
+    potential = build_potential(None, PRESETS["dense"], data, 3)
+    players = build_players(None, PRESETS["dense"], potential, data, rows, rows % 3, 1.0)
+    assert [stage.name for stage in vector_stages(method, players, Setting(0.0))] == ["supervised"]
+
+
+@pytest.mark.parametrize(
+    "method", ["vat+pi", "joint+joint", "joint+vat+vat", "joint+cat_gan", "joint+", "+vat", "bset", None]
+)
+def test_what_is_no_method_is_refused(method):
+    with pytest.raises(InputError, match=r"Expected method to be one of .*joint.*best.*got"):
+        NAMES.parts(method)

@@ -37,7 +37,7 @@ from fewlabels.scaling import Scaling
 from fewlabels.tabular import MLP
 from fewlabels.train import Record, fit
 from fewlabels.validation import check_finite, check_labels, input_errors
-from fewlabels.vector_methods import VECTORS
+from fewlabels.vector_methods import NAMES, vector_stages
 from fewlabels.vectors import PRESETS, Preset, build_players, build_potential, empty_potential, preset_for, proposals
 
 __all__ = ["SemiSupervisedClassifier"]
@@ -46,7 +46,7 @@ PROPOSALS = 512
 """How many proposals a fitted model keeps to sample from."""
 
 WEIGHTS: dict[str, tuple[float, ...]] = dict.fromkeys(("joint", "persistent_cd"), (1.0, 0.1))
-"""Factors on the weight of log p(x) that "auto" compares with 0, by method."""
+"""Factors on the weight of log p(x) that "auto" compares with 0, by method, whatever is added to it."""
 
 AT_ONCE = 1000
 """Inputs scored at once."""
@@ -73,7 +73,8 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         persistent chains in place of a generator).  To compare with, without log p(x): "vat", "entropy",
         "pseudo_label", "self_training", "fixmatch", "pi", "temporal_ensembling", "mean_teacher", "label_propagation",
         "cat_gan", "improved_gan", "bad_gan", "sobolev_gan", "ladder", and as stages before the labels "simclr" and
-        "vime"; see their files in `fewlabels.objectives`.
+        "vime"; see their files in `fewlabels.objectives`.  The nine from "vat" to "label_propagation" may be added to
+        "joint" and "pretrain", e.g. "joint+vat"; "best" is a sum of that kind.
     potential
         Your own network in place of the built-in one: a module from inputs on unit scale, (B, D) or (B, C, H, W), to
         scores (B, K) or a `fewlabels.labels.Categorical`.  A submodule named ``head`` starts afresh between
@@ -183,17 +184,15 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         DivergenceError
             Where training with fixed ``weight`` and ``step_size`` diverges for good.
         """
-        check_parameters(
-            self,
-            {"method": VECTORS, "preset": ("auto", *PRESETS), "accelerator": ACCELERATORS, "precision": PRECISIONS},
-        )
+        first = NAMES.parts(self.method)[0]
+        check_parameters(self, {"preset": ("auto", *PRESETS), "accelerator": ACCELERATORS, "precision": PRECISIONS})
         x = self._validated(X, reset=True)
         self.classes_, codes = check_labels(y, len(x))
         preset = preset_for(self.preset, x.shape[1:])
         self._scaling = Scaling.of(x) if preset.range is None else Scaling.onto(x, *preset.range)
         data = torch.from_numpy(self._scaling.apply(x))
         rows = np.flatnonzero(codes >= 0)
-        settings = settings_of(self.method, self.weight, self.step_size, WEIGHTS.get(self.method, ()))
+        settings = settings_of(first, self.weight, self.step_size, WEIGHTS.get(first, ()))
         folds = min(self.folds, int(np.bincount(codes[rows]).min()))
         splits = list(LabelledKFold(folds).split(x[rows], codes[rows]))
         state = Resumable(self, x, codes)
@@ -328,7 +327,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
                     self.generator, preset, potential, there, torch.from_numpy(rows), labels, share * self.effort,
                     self.augmentation,
                 )  # fmt: skip
-                stages = VECTORS["supervised" if setting.weight == 0 else self.method](players, setting)
+                stages = vector_stages(self.method, players, setting)
                 batches = Batches(x, labels, there, labelled=size, unlabelled=size, seed=seed + run)
                 history = fit(
                     potential, stages, batches, seed=seed + run, bfloat16=bfloat16, checkpoint=checkpoint, report=report

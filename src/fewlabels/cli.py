@@ -62,7 +62,7 @@ class Method(str, Enum):
     ladder = "ladder"
     simclr = "simclr"
     vime = "vime"
-    joint_self_training = "joint_self_training"
+    best = "best"
 
 
 ModelArgument = Annotated[

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from fewlabels.errors import InputError
+
 __all__ = ["Batch", "Objective", "Sum", "Terms", "frozen", "noiseless"]
 
 
@@ -72,7 +74,7 @@ class Sum(Objective):
 
     Raises
     ------
-    ValueError
+    InputError
         Where two parts give a term of the same name.
     """
 
@@ -88,7 +90,9 @@ class Sum(Objective):
             terms = part(potential, batch)
             twice = (loss.keys() & terms.loss.keys()) | (info.keys() & terms.info.keys())
             if twice:
-                raise ValueError(f"Sum expects parts with distinct terms, got {sorted(twice)} twice: add a part once.")
+                raise InputError(
+                    f"Expected a sum of distinct terms, got {', '.join(sorted(twice))} twice: leave one out."
+                )
             loss.update(terms.loss)
             info.update(terms.info)
         return Terms(loss, info)

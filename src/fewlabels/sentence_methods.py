@@ -1,19 +1,20 @@
 """The methods for sentences by name: where the network starts, and what it then learns from labels and from text.
 
 A method is a list of stages through which one potential passes: first, unless ``pretraining`` is "none", one that sees
-no labels; then those of `SENTENCES`.  Every start goes with every method, and log p(x) is learnt by whichever estimator
-is named.  What is numeric (batch sizes, steps, optimisers, weights) is a `Recipe`: `SMALL` for a laptop, `PAPER` as the
-paper's code has it.
+no labels; then those of `WHOLE`.  Every start goes with every method, and log p(x) is learnt by whichever estimator is
+named.  *Terms* follow labels, or are added to joint training ("joint+self_training").  What is numeric (batch sizes,
+steps, optimisers, weights) is a `Recipe`: `SMALL` for a laptop, `PAPER` as the paper's code has it.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from fewlabels.methods import PRETRAINING, Setting
+from fewlabels.methods import PRETRAINING, Names, Setting
 from fewlabels.objective import Objective, Sum
 from fewlabels.objectives.bidirectional_lm import BidirectionalLM
 from fewlabels.objectives.conditional_nce import ConditionalNCE
@@ -29,7 +30,10 @@ from fewlabels.sequence.language_model import LanguageModel
 from fewlabels.sequence.text import Padded
 from fewlabels.train import Stage
 
-__all__ = ["ESTIMATORS", "PAPER", "SCOPES", "SENTENCES", "SMALL", "STARTS", "TINY", "Plan", "Recipe", "SentencePlayers"]
+__all__ = [
+    "ESTIMATORS", "NAMES", "PAPER", "SCOPES", "SMALL", "STARTS", "TINY", "Plan", "Recipe", "SentencePlayers",
+    "sentence_stages",
+]  # fmt: skip
 
 STARTS = ("field", "bilm", "none")
 """Before any label is seen: log p(x) of the random field, a bidirectional language model, or nothing."""
@@ -295,37 +299,49 @@ def pretrained(players: SentencePlayers, setting: Setting) -> list[Stage]:
     return [*players.start(), players.on_labels()]
 
 
-def joint(players: SentencePlayers, setting: Setting) -> list[Stage]:
-    """The start, then labels and log p(x) at once: the paper's code starts from its pre-trained field, too."""
-    return [*players.start(), players.together("joint", Sum(Supervised(), players.joint_field(setting)))]
+def joint(players: SentencePlayers, setting: Setting, terms: Sequence[str] = ()) -> list[Stage]:
+    """The start, then labels and log p(x) at once, and then, if there are any, with terms added.
+
+    The paper's code starts from its pre-trained field, too.
+    """
+    stages = [*players.start(), players.together("joint", Sum(Supervised(), players.joint_field(setting)))]
+    if terms:
+        added = [TERMS[name](players, setting.weight) for name in terms]
+        objective = Sum(Supervised(), players.joint_field(setting), *added)
+        stages.append(players.together("+".join(["joint", *terms]), objective, goes_on=True))
+    return stages
 
 
-def self_training(players: SentencePlayers, setting: Setting) -> list[Stage]:
-    """The start, labels alone, then labels and the tags that the model itself gives to unlabelled sentences."""
-    return _after_labels(players, setting, "self-training", SelfTraining(setting.weight))
+def alone(term: str, players: SentencePlayers, setting: Setting) -> list[Stage]:
+    """The start, labels alone, then labels and one term."""
+    objective = Sum(Supervised(), TERMS[term](players, setting.weight))
+    return [*pretrained(players, setting), players.together(term, objective, goes_on=True)]
 
 
-def pseudo_labels(players: SentencePlayers, setting: Setting) -> list[Stage]:
-    """Self-training on the sentences of whose tags the model is sure."""
-    return _after_labels(players, setting, "pseudo-label", SelfTraining(setting.weight, threshold=0.95))
+def self_training(players: SentencePlayers, weight: float) -> Objective:
+    """-log p(y | x) of the tags that the model itself gives to unlabelled sentences."""
+    return SelfTraining(weight)
 
 
-def entropy(players: SentencePlayers, setting: Setting) -> list[Stage]:
-    """The start, labels alone, then labels, and p(y | x) is to be sure of itself."""
-    return _after_labels(players, setting, "entropy", EntropyMinimisation(setting.weight))
+def pseudo_labels(players: SentencePlayers, weight: float) -> Objective:
+    """The same, of the sentences of whose tags it is sure."""
+    return SelfTraining(weight, threshold=0.95)
 
 
-def mean_teacher(players: SentencePlayers, setting: Setting) -> list[Stage]:
-    """The start, labels alone, then labels, and agreement, through dropout, with a moving average of the network."""
-    average = players.recipe.joint.average or 0.99
-    teacher = MeanTeacher(players.potential, _as_it_is, setting.weight * players.recipe.consistency, average)
-    return _after_labels(players, setting, "mean teacher", teacher)
+def entropy(players: SentencePlayers, weight: float) -> Objective:
+    """p(y | x) is to be sure of itself."""
+    return EntropyMinimisation(weight)
 
 
-def virtual_adversarial(players: SentencePlayers, setting: Setting) -> list[Stage]:
-    """The start, labels alone, then labels, and p(y | x) is to withstand small changes of the words' vectors."""
-    vat = VAT(setting.weight, players.recipe.radius, space=WORD_VECTORS)
-    return _after_labels(players, setting, "vat", vat)
+def mean_teacher(players: SentencePlayers, weight: float) -> Objective:
+    """Agreement, through dropout, with a moving average of the network."""
+    weight, decay = weight * players.recipe.consistency, players.recipe.joint.average or 0.99
+    return MeanTeacher(players.potential, _as_it_is, weight, decay)
+
+
+def virtual_adversarial(players: SentencePlayers, weight: float) -> Objective:
+    """p(y | x) is to withstand small changes of the words' vectors."""
+    return VAT(weight, players.recipe.radius, space=WORD_VECTORS)
 
 
 def _as_it_is(x: Padded) -> Padded:
@@ -333,26 +349,26 @@ def _as_it_is(x: Padded) -> Padded:
     return x
 
 
-def _after_labels(players: SentencePlayers, setting: Setting, name: str, objective: Objective) -> list[Stage]:
-    """Pre-training and fine-tuning, and then one more term beside labels."""
-    together = players.together(name, Sum(Supervised(), objective), goes_on=True)
-    return [*pretrained(players, setting), together]
-
-
-def joint_self_training(players: SentencePlayers, setting: Setting) -> list[Stage]:
-    """Joint training, then its sum with self-training."""
-    objective = Sum(Supervised(), players.joint_field(setting), SelfTraining(setting.weight))
-    return [*joint(players, setting), players.together("joint, self-training", objective, goes_on=True)]
-
-
-SENTENCES: dict[str, Callable[[SentencePlayers, Setting], list[Stage]]] = {
-    "supervised": supervised,
-    "pretrain": pretrained,
-    "joint": joint,
+TERMS: dict[str, Callable[[SentencePlayers, float], Objective]] = {
     "self_training": self_training,
     "pseudo_label": pseudo_labels,
     "entropy": entropy,
     "mean_teacher": mean_teacher,
     "vat": virtual_adversarial,
-    "joint_self_training": joint_self_training,
 }
+"""What unlabelled sentences teach beside labels, from the players and a weight."""
+
+WHOLE: dict[str, Callable[[SentencePlayers, Setting], list[Stage]]] = {
+    "supervised": supervised,
+    "pretrain": pretrained,
+    "joint": joint,
+    **{name: partial(alone, name) for name in TERMS},
+}
+
+NAMES = Names(tuple(WHOLE), ("joint",), tuple(TERMS), best="joint+self_training")
+
+
+def sentence_stages(method: str, players: SentencePlayers, setting: Setting) -> list[Stage]:
+    """The stages of a method by name; weight 0 is supervised training, whatever the method."""
+    first, *terms = NAMES.parts(method if setting.weight else "supervised")
+    return joint(players, setting, terms) if terms else WHOLE[first](players, setting)

@@ -35,7 +35,17 @@ from fewlabels.labels import LinearChain
 from fewlabels.methods import PRETRAINING, Setting
 from fewlabels.model_file import write_model
 from fewlabels.progress import Report, progress_bar
-from fewlabels.sentence_methods import ESTIMATORS, PAPER, SCOPES, SENTENCES, SMALL, STARTS, TINY, SentencePlayers
+from fewlabels.sentence_methods import (
+    ESTIMATORS,
+    NAMES,
+    PAPER,
+    SCOPES,
+    SMALL,
+    STARTS,
+    TINY,
+    SentencePlayers,
+    sentence_stages,
+)
 from fewlabels.sequence.gibbs import gibbs
 from fewlabels.sequence.potential import TaggingPotential
 from fewlabels.sequence.presets import PRESETS
@@ -50,13 +60,11 @@ __all__ = ["SemiSupervisedTagger"]
 RECIPES = {"tiny": TINY, "small": SMALL, "paper": PAPER}
 """How the network of each of `fewlabels.sequence.presets.PRESETS` is trained."""
 
-NAMES = {
-    "method": SENTENCES, "pretraining": STARTS, "estimator": ESTIMATORS, "finetune": SCOPES, "preset": PRESETS,
-}  # fmt: skip
+NAMED = {"pretraining": STARTS, "estimator": ESTIMATORS, "finetune": SCOPES, "preset": PRESETS}
 """The parameters that are one of some names."""
 
-WEIGHTS: dict[str, tuple[float, ...]] = dict.fromkeys(("joint", "self_training", "joint_self_training"), (1.0,))
-"""Factors on the weight of log p(x) that "auto" compares with 0, by method."""
+WEIGHTS: dict[str, tuple[float, ...]] = dict.fromkeys(("joint", "self_training"), (1.0,))
+"""Factors on the weight of log p(x) that "auto" compares with 0, by method, whatever is added to it."""
 
 PRETRAINING_RUN = 1000
 """Tells the seeds of pre-training from those of other runs."""
@@ -83,8 +91,8 @@ class SemiSupervisedTagger(BaseEstimator):
     method
         "joint" (labels and log p(x) at once), "pretrain" (fine-tuning on labels alone), "supervised" (a conditional
         random field from random weights), "self_training" (labels, and the tags that the model gives to unlabelled
-        sentences), or "joint_self_training", the sum of both.  To compare with: "pseudo_label", "entropy",
-        "mean_teacher" and "vat", which follow fine-tuning as self-training does.
+        sentences), or "best", the sum "joint+self_training".  To compare with: "pseudo_label", "entropy",
+        "mean_teacher" and "vat", which follow fine-tuning as self-training does, and may be added to "joint", too.
     pretraining
         What comes before, without labels, in all methods but "supervised": "field" (log p(x)), "bilm" (a bidirectional
         language model) or "none".
@@ -200,7 +208,8 @@ class SemiSupervisedTagger(BaseEstimator):
         InputError
             An empty sentence, tags that do not match their sentence, no or too few labelled sentences, one tag only.
         """
-        check_parameters(self, NAMES)
+        first = NAMES.parts(self.method)[0]
+        check_parameters(self, NAMED)
         corpus = Corpus.of(sentences, tags, pool)
         self.classes_, self.vocabulary_, self.columns_ = corpus.classes, corpus.vocabulary, corpus.columns
         self._moves, self._lengths, rows = corpus.moves, corpus.lengths, corpus.labelled
@@ -218,7 +227,7 @@ class SemiSupervisedTagger(BaseEstimator):
 
         with progress_bar(self.verbose) as report:
             (self.setting_, self.choice_), trained = choose_and_train(
-                settings_of(self.method, self.weight, 1.0, WEIGHTS.get(self.method, ())), rows,
+                settings_of(first, self.weight, 1.0, WEIGHTS.get(first, ())), rows,
                 [(rows[kept], rows[held_out]) for kept, held_out in folds],
                 self._trainer(corpus, state), judge, state.folder, report,
             )  # fmt: skip
@@ -300,9 +309,9 @@ class SemiSupervisedTagger(BaseEstimator):
                     f"Expected a potential with a method site_scores for method={self.method!r}, got "
                     f"{type(self.potential).__name__}: add it, or use method='supervised'."
                 )
-            if self.method == "vat" and not hasattr(self.potential, "words"):
+            if "vat" in NAMES.parts(self.method) and not hasattr(self.potential, "words"):
                 raise InputError(
-                    f"Expected a potential with a submodule words, whose vectors method='vat' changes, got "
+                    f"Expected a potential with a submodule words, whose vectors vat changes, got "
                     f"{type(self.potential).__name__}: use another method."
                 )
             if self.finetune == "head" and not hasattr(self.potential, "head"):
@@ -345,7 +354,7 @@ class SemiSupervisedTagger(BaseEstimator):
                     potential.log_unigram if built_in else counts.clamp(min=0.1).log(), corpus.lengths, len(rows),
                     potential.encoder.state if built_in else 0, heads, share * self.effort,
                 )  # fmt: skip
-                return potential, SENTENCES["supervised" if setting.weight == 0 else self.method](players, setting)
+                return potential, sentence_stages(self.method, players, setting)
 
         def pretrained(setting: Setting, rows: np.ndarray, report: Report) -> _Trained:
             if not first:
@@ -397,7 +406,7 @@ class SemiSupervisedTagger(BaseEstimator):
         """Whether the conditionals of single words were trained."""
         if self.setting_.weight == 0 or self.estimator != "pseudo_likelihood":
             return False
-        return self.pretraining == "field" or self.method in ("joint", "joint_self_training")
+        return self.pretraining == "field" or NAMES.parts(self.method)[0] == "joint"
 
     @torch.no_grad()
     def _of_each(self, sentences: Sequence[Sequence[Token]], read: Callable[[LinearChain], Tensor]) -> list[Tensor]:

@@ -1,9 +1,11 @@
 """The methods for tables and images by name: each is a list of stages through which one potential passes.
 
-What is numeric is a `fewlabels.recipes.Recipe`.  A `Setting` scales the two numbers that decide over gain or harm.
+What unlabelled inputs teach is either a *term*, which stands beside labels or is added to another method ("joint+vat"),
+or a method that has players of its own.  What is numeric is a `fewlabels.recipes.Recipe`.  A `Setting` scales the two
+numbers that decide over gain or harm.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -11,7 +13,7 @@ from torch import Tensor, nn
 
 from fewlabels.augmentation import add_noise
 from fewlabels.features import width
-from fewlabels.methods import PRETRAINING, Setting
+from fewlabels.methods import PRETRAINING, Names, Setting
 from fewlabels.objective import Objective, Sum
 from fewlabels.objectives.bad_gan import BadGAN
 from fewlabels.objectives.catgan import CatGAN
@@ -37,7 +39,10 @@ from fewlabels.optimizers import rmsprop
 from fewlabels.recipes import Field, Phase, Plan, Recipe
 from fewlabels.train import Stage
 
-__all__ = ["VECTORS", "VectorPlayers"]
+__all__ = ["NAMES", "TERMS", "WHOLE", "VectorPlayers", "vector_stages"]
+
+ADDED = 0.1
+"""Weight of a term beside joint training, as a part of that of labels."""
 
 RISING = 0.3
 """Part of training over which weights rise that rest on what the network believes."""
@@ -116,33 +121,42 @@ class VectorPlayers(NamedTuple):
         return stage._replace(reset=reset)
 
 
-def supervised_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+def supervised(players: VectorPlayers, setting: Setting) -> list[Stage]:
     """-log p(y | x) alone."""
     recipe = players.recipe
     return [players.stage("supervised", Supervised(noise=recipe.noise), recipe.supervised)]
 
 
-def pretrained_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
-    """-log p(x) alone, then -log p(y | x); the weight does nothing."""
+def pretrained(players: VectorPlayers, setting: Setting, terms: Sequence[str] = ()) -> list[Stage]:
+    """-log p(x) alone, then -log p(y | x), with terms beside it if there are any; the weight is theirs alone."""
     recipe = players.recipe
     field = players.field(recipe.prior, setting._replace(weight=1.0), scalar=recipe.head == "scalar")
     reset = () if recipe.head == "kept" else players.heads
-    return [players.stage(PRETRAINING, field, recipe.pretraining), players.fine_tuning(reset)]
+    second = players.fine_tuning(reset)
+    if terms:
+        added = [TERMS[name](players, setting.weight) for name in terms]
+        second = players.rival("+".join(terms), Sum(*added))[0]._replace(reset=reset)
+    return [players.stage(PRETRAINING, field, recipe.pretraining), second]
 
 
-def joint_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
-    """Both at once; in later phases the net may be asked to be confident about unlabelled data, too."""
+def joint(players: VectorPlayers, setting: Setting, terms: Sequence[str] = ()) -> list[Stage]:
+    """Both at once; in later phases the net may be asked to be confident about unlabelled data, too.
+
+    Terms that are added weigh `ADDED` of what labels do.
+    """
     recipe = players.recipe
+    added = [TERMS[name](players, setting.weight * recipe.label_weight * ADDED) for name in terms]
 
     def phase(phase: Phase) -> Stage:
         field = players.field(recipe.field, setting, phase.entropy)
         name = "joint, confident" if phase.entropy else "joint"
-        return players.stage(name, Sum(Supervised(recipe.label_weight, noise=recipe.joint_noise), field), phase.plan)
+        labels = Supervised(recipe.label_weight, noise=recipe.joint_noise)
+        return players.stage("+".join([name, *terms]), Sum(labels, field, *added), phase.plan)
 
     return [phase(one) for one in recipe.joint]
 
 
-def persistent_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+def persistent(players: VectorPlayers, setting: Setting) -> list[Stage]:
     """Joint training with persistent chains in place of a generator."""
     field = PersistentCD(
         players.start, weight=0.05 * setting.weight, control=0.005 * setting.weight, step_size=0.3 * setting.step_size,
@@ -151,121 +165,136 @@ def persistent_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
     return [players.stage("joint", Sum(Supervised(), field), players.recipe.persistent)]
 
 
-def virtual_adversarial_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
-    """-log p(y | x), and p(y | x) is to withstand small changes of x."""
-    return players.rival("vat", VAT(setting.weight, players.recipe.radius))
+def virtual_adversarial(players: VectorPlayers, weight: float) -> Objective:
+    """p(y | x) is to withstand small changes of x."""
+    return VAT(weight, players.recipe.radius)
 
 
-def entropy_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
-    """-log p(y | x), and p(y | x) is to be sure of itself."""
-    return players.rival("entropy", players.ramped(EntropyMinimisation(setting.weight)))
+def entropy(players: VectorPlayers, weight: float) -> Objective:
+    """p(y | x) is to be sure of itself."""
+    return players.ramped(EntropyMinimisation(weight))
 
 
-def pseudo_label_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
-    """-log p(y | x), also with the labels that the network is sure of."""
-    return players.rival("pseudo-label", players.ramped(SelfTraining(setting.weight, threshold=0.95)))
+def pseudo_labels(players: VectorPlayers, weight: float) -> Objective:
+    """-log p(y | x) of the labels that the network is sure of."""
+    return players.ramped(SelfTraining(weight, threshold=0.95))
 
 
-def self_training_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
-    """-log p(y | x), also with the labels that the network was sure of at the end of the last of five rounds."""
+def self_training(players: VectorPlayers, weight: float) -> Objective:
+    """-log p(y | x) of the labels that the network was sure of at the end of the last of five rounds."""
     steps = max(1, round(players.recipe.rival.steps * players.effort / 5))
-    return players.rival("self-training", TeacherLabels(players.potential, steps, setting.weight))
+    return TeacherLabels(players.potential, steps, weight)
 
 
-def fixmatch_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
-    """-log p(y | x), also for views of what the network is sure of."""
-    return players.rival("fixmatch", FixMatch(players.view(players.recipe.view), setting.weight))
+def fixmatch(players: VectorPlayers, weight: float) -> Objective:
+    """-log p(y | x) of views of what the network is sure of."""
+    return FixMatch(players.view(players.recipe.view), weight)
 
 
-def pi_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
-    """-log p(y | x), and two views are to agree."""
-    weight = setting.weight * players.recipe.consistency
-    return players.rival("pi", players.ramped(PiModel(players.view(players.recipe.view), weight)))
+def pi_model(players: VectorPlayers, weight: float) -> Objective:
+    """Two views are to agree."""
+    return players.ramped(PiModel(players.view(players.recipe.view), weight * players.recipe.consistency))
 
 
-def temporal_ensembling_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
-    """-log p(y | x), and a view is to agree with earlier ones."""
-    weight, labels = setting.weight * players.recipe.consistency, int(players.y.max()) + 1
-    objective = TemporalEnsembling(len(players.data), labels, players.view(players.recipe.view), weight).to(
-        players.data.device
-    )
-    return players.rival("temporal ensembling", players.ramped(objective))
+def temporal_ensembling(players: VectorPlayers, weight: float) -> Objective:
+    """A view is to agree with earlier ones."""
+    weight, labels = weight * players.recipe.consistency, int(players.y.max()) + 1
+    objective = TemporalEnsembling(len(players.data), labels, players.view(players.recipe.view), weight)
+    return players.ramped(objective.to(players.data.device))
 
 
-def mean_teacher_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
-    """-log p(y | x), and a view is to agree with a moving average of the network on another."""
-    weight = setting.weight * players.recipe.consistency
-    objective = MeanTeacher(
-        players.potential, players.view(players.recipe.view), weight, players.recipe.rival.average or 0.999
-    )
-    return players.rival("mean teacher", players.ramped(objective))
+def mean_teacher(players: VectorPlayers, weight: float) -> Objective:
+    """A view is to agree with a moving average of the network on another."""
+    weight, decay = weight * players.recipe.consistency, players.recipe.rival.average or 0.999
+    return players.ramped(MeanTeacher(players.potential, players.view(players.recipe.view), weight, decay))
 
 
-def propagation_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
-    """-log p(y | x), also with labels that spread over a graph of neighbours."""
-    q = spread(players.data, players.rows, players.y)
-    return players.rival("label propagation", Propagated(q, setting.weight))
+def label_propagation(players: VectorPlayers, weight: float) -> Objective:
+    """-log p(y | x) of labels that spread over a graph of neighbours."""
+    return Propagated(spread(players.data, players.rows, players.y), weight)
 
 
-def cat_gan_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+def alone(term: str, players: VectorPlayers, setting: Setting) -> list[Stage]:
+    """-log p(y | x), and one term."""
+    return players.rival(term, TERMS[term](players, setting.weight))
+
+
+def cat_gan(players: VectorPlayers, setting: Setting) -> list[Stage]:
     """-log p(y | x), sure of data and unsure of what a generator makes."""
     return players.rival("CatGAN", CatGAN(players.generator, setting.weight))
 
 
-def improved_gan_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+def improved_gan(players: VectorPlayers, setting: Setting) -> list[Stage]:
     """-log p(y | x), and data are told from what a generator makes by u(x)."""
     return players.rival("Improved-GAN", ImprovedGAN(players.generator, setting.weight))
 
 
-def bad_gan_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+def bad_gan(players: VectorPlayers, setting: Setting) -> list[Stage]:
     """As in the Improved GAN, with a generator that is kept from collapsing."""
     objective = BadGAN(players.generator, players.data[0].numel(), setting.weight)
     return players.rival("Bad-GAN", objective.to(players.data.device))
 
 
-def sobolev_gan_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+def sobolev_gan(players: VectorPlayers, setting: Setting) -> list[Stage]:
     """-log p(y | x), and the scores are part of a smooth critic that tells data from what a generator makes."""
     objective = SobolevGAN(players.generator, width(players.potential, players.data), setting.weight)
     return players.rival("Sobolev-GAN", objective.to(players.data.device))
 
 
-def ladder_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+def ladder(players: VectorPlayers, setting: Setting) -> list[Stage]:
     """-log p(y | x), and the last layer is to find its clean values again; the decoder learns ten times as fast."""
     recipe = players.recipe
     faster = players._replace(recipe=recipe._replace(rival=recipe.rival._replace(optimizer=rmsprop(1e-3, 1e-2))))
     return faster.rival("ladder", Ladder(players.potential, players.data, setting.weight))
 
 
-def contrast_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+def contrast(players: VectorPlayers, setting: Setting) -> list[Stage]:
     """Two views of an input are to be told from those of others, then -log p(y | x); the weight does nothing."""
     objective = SimCLR(width(players.potential, players.data), players.view(players.recipe.far_view))
     return players.self_supervised(objective)
 
 
-def repair_vectors(players: VectorPlayers, setting: Setting) -> list[Stage]:
+def repair(players: VectorPlayers, setting: Setting) -> list[Stage]:
     """Swapped entries are to be found and repaired, then -log p(y | x); the weight does nothing."""
     return players.self_supervised(VIME(width(players.potential, players.data), players.data[0].numel()))
 
 
-VECTORS: dict[str, Callable[[VectorPlayers, Setting], list[Stage]]] = {
-    "supervised": supervised_vectors,
-    "pretrain": pretrained_vectors,
-    "joint": joint_vectors,
-    "persistent_cd": persistent_vectors,
-    "vat": virtual_adversarial_vectors,
-    "entropy": entropy_vectors,
-    "pseudo_label": pseudo_label_vectors,
-    "self_training": self_training_vectors,
-    "fixmatch": fixmatch_vectors,
-    "pi": pi_vectors,
-    "temporal_ensembling": temporal_ensembling_vectors,
-    "mean_teacher": mean_teacher_vectors,
-    "label_propagation": propagation_vectors,
-    "cat_gan": cat_gan_vectors,
-    "improved_gan": improved_gan_vectors,
-    "bad_gan": bad_gan_vectors,
-    "sobolev_gan": sobolev_gan_vectors,
-    "ladder": ladder_vectors,
-    "simclr": contrast_vectors,
-    "vime": repair_vectors,
+Method = Callable[[VectorPlayers, Setting], list[Stage]]
+
+TERMS: dict[str, Callable[[VectorPlayers, float], Objective]] = {
+    "vat": virtual_adversarial,
+    "entropy": entropy,
+    "pseudo_label": pseudo_labels,
+    "self_training": self_training,
+    "fixmatch": fixmatch,
+    "pi": pi_model,
+    "temporal_ensembling": temporal_ensembling,
+    "mean_teacher": mean_teacher,
+    "label_propagation": label_propagation,
 }
+"""What unlabelled inputs teach beside labels, from the players and a weight."""
+
+WHOLE: dict[str, Method] = {
+    "supervised": supervised,
+    "pretrain": pretrained,
+    "joint": joint,
+    "persistent_cd": persistent,
+    **{name: partial(alone, name) for name in TERMS},
+    "cat_gan": cat_gan,
+    "improved_gan": improved_gan,
+    "bad_gan": bad_gan,
+    "sobolev_gan": sobolev_gan,
+    "ladder": ladder,
+    "simclr": contrast,
+    "vime": repair,
+}
+
+SUMS = {"pretrain": pretrained, "joint": joint}
+
+NAMES = Names(tuple(WHOLE), tuple(SUMS), tuple(TERMS), best="joint+label_propagation+vat")
+
+
+def vector_stages(method: str, players: VectorPlayers, setting: Setting) -> list[Stage]:
+    """The stages of a method by name; weight 0 is supervised training, whatever the method."""
+    first, *terms = NAMES.parts(method if setting.weight else "supervised")
+    return SUMS[first](players, setting, terms) if terms else WHOLE[first](players, setting)

@@ -27,14 +27,20 @@ from fewlabels.experiments.outside import OUTSIDE, fit_outside
 from fewlabels.experiments.runner import Job, refuse_unknown, run_jobs
 from fewlabels.progress import progress_bar
 from fewlabels.results import Run, code_version, environment
-from fewlabels.vector_methods import VECTORS
+from fewlabels.vector_methods import NAMES
 
 __all__ = ["METHODS", "SETS", "UNTOUCHED", "Halves", "run_small_sets"]
 
 UNTOUCHED = "untouched"
 """The method whose estimator is given a seed and nothing else: joint training that chooses its weight."""
 
-METHODS = (*VECTORS, UNTOUCHED, *OUTSIDE)
+SUMS = (
+    "pretrain+vat", "joint+pseudo_label", "joint+fixmatch", "joint+vat", "joint+label_propagation",
+    "joint+label_propagation+vat",
+)  # fmt: skip
+"""Combinations that are compared with their parts."""
+
+METHODS = (*NAMES.whole, *SUMS, UNTOUCHED, *OUTSIDE)
 DRAWN = 5000
 
 

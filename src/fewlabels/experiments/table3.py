@@ -84,7 +84,7 @@ ROWS = {
     "self_training": Row("self_training"),
     "bilm_self_training": Row("self_training", "bilm"),
     "pretrain_self_training": Row("self_training", "field"),
-    "joint_self_training": Row("joint_self_training", "field"),
+    "joint_self_training": Row("joint+self_training", "field"),
     "pretrain_pseudo_label": Row("pseudo_label", "field"),
     "pretrain_entropy": Row("entropy", "field"),
     "pretrain_mean_teacher": Row("mean_teacher", "field"),

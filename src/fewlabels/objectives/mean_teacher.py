@@ -49,13 +49,13 @@ class MeanTeacher(Objective):
         self.register_buffer("done", torch.zeros((), dtype=torch.long))
 
     def forward(self, potential: nn.Module, batch: Batch) -> Terms:
-        """The term ``consistency``."""
+        """The term ``mean_teacher``."""
         x = batch.x_unlabelled
         if not self.done:
             self.teacher.follow(potential, decay=0.0)
         taught = self.teacher(self.view(x)).log_marginals().exp()
         labels: Labels = potential(self.view(x))
-        return Terms({"consistency": self.weight * disagreement(labels.log_marginals().exp(), taught)}, {})
+        return Terms({"mean_teacher": self.weight * disagreement(labels.log_marginals().exp(), taught)}, {})
 
     def update(self, potential: nn.Module) -> None:
         """Let the teacher follow."""

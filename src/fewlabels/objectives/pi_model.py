@@ -33,11 +33,11 @@ class PiModel(Objective):
         self.view, self.weight = view, weight
 
     def forward(self, potential: nn.Module, batch: Batch) -> Terms:
-        """The term ``consistency``."""
+        """The term ``pi``."""
         x = batch.x_unlabelled
         labels: Categorical = potential(torch.cat([self.view(x), self.view(x)]))
         one, other = labels.log_marginals().exp().split(len(x))
-        return Terms({"consistency": self.weight * disagreement(one, other)}, {})
+        return Terms({"pi": self.weight * disagreement(one, other)}, {})
 
 
 def disagreement(p: Tensor, q: Tensor) -> Tensor:

@@ -47,13 +47,15 @@ class TemporalEnsembling(Objective):
         self.register_buffer("met", torch.zeros(inputs, 1, dtype=torch.long))
 
     def forward(self, potential: nn.Module, batch: Batch) -> Terms:
-        """The term ``consistency``."""
+        """The term ``temporal_ensembling``."""
         assert batch.rows is not None
         labels: Categorical = potential(self.view(batch.x_unlabelled))
         p, met = labels.log_marginals().exp(), self.met[batch.rows]
         taught = self.mean[batch.rows] / (1 - self.decay**met).clamp_min(1e-6)
         self._said = batch.rows, p.detach()
-        return Terms({"consistency": self.weight * disagreement(p, torch.where(met > 0, taught, p.detach()))}, {})
+        return Terms(
+            {"temporal_ensembling": self.weight * disagreement(p, torch.where(met > 0, taught, p.detach()))}, {}
+        )
 
     def update(self, potential: nn.Module) -> None:
         """Remember what was said."""
