@@ -111,3 +111,16 @@ def test_a_chain_in_bfloat16_goes_where_the_exact_one_goes():
 def test_the_small_network_takes_images_of_any_size(shape):
     scores = ConvNet(small_body(shape[0]), 128, 4)(torch.zeros(2, *shape)).scores
     assert scores.shape == (2, 4)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_all_maps_lie_channels_last_in_memory_also_those_of_one_channel(channels):
+    """Strides of one channel do not say so by themselves, and the whole network would take the slower way."""
+    network = ConvNet(small_body(channels, 4), 16, 4)
+    seen = []
+    for layer in network.body:
+        layer.register_forward_hook(
+            lambda module, inputs, out: seen.append(out.is_contiguous(memory_format=torch.channels_last))
+        )
+    network(torch.zeros(2, channels, 12, 12))
+    assert len(seen) == len(network.body) and all(seen)
