@@ -42,7 +42,7 @@ class ConvNet(nn.Module):
         self.head = WeightNormLinear(features, labels, train_scale=True, spread=0.1)
 
     def forward(self, x: Tensor) -> Categorical:
-        """u(x, ·) of x, shape (B, C, H, W); copied channels last, which strides of one channel do not say by themselves."""
+        """u(x, ·) of x, shape (B, C, H, W), laid channels last, which `contiguous` leaves open for one."""
         maps = self.body(x.clone(memory_format=torch.channels_last))
         return Categorical(in_float32(self.head, maps.mean((2, 3))))
 
