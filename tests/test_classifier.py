@@ -16,6 +16,7 @@ from torch import nn
 import fewlabels
 from fewlabels import InputError, LabelledKFold, SemiSupervisedClassifier
 from fewlabels.methods import Setting
+from fewlabels.recipes import DENSE
 from fewlabels.vector_methods import NAMES, vector_stages
 from fewlabels.vectors import PRESETS, build_players, build_potential
 
@@ -97,6 +98,18 @@ def test_the_papers_presets_train(preset, shape, method, monkeypatch):
     assert np.isfinite(model.predict_proba(x)).all()
     assert "supervised" in model.history_[-1].values
     assert all(np.isfinite(list(record.values.values())).all() for record in model.history_)
+
+
+def test_a_recipe_of_ones_own_takes_the_presets_place(tmp_path):
+    X, y, _ = blobs()
+    recipe = DENSE._replace(supervised=DENSE.supervised._replace(steps=3))
+    model = SemiSupervisedClassifier("supervised", recipe=recipe, random_state=0).fit(X, y)
+    assert model.history_[-1].step == 2
+    model.save(tmp_path / "model.safetensors")
+    again = fewlabels.load(tmp_path / "model.safetensors")
+    assert again.recipe is None and (again.predict_proba(X) == model.predict_proba(X)).all()
+    with pytest.raises(InputError, match=r"recipe to be a fewlabels.recipes.Recipe, got 'fast'"):
+        SemiSupervisedClassifier("supervised", recipe="fast").fit(X, y)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from fewlabels.experiments import every_method, no_harm, small_sets
 from fewlabels.experiments.every_method import run_every_method
 from fewlabels.experiments.no_harm import harm, run_no_harm, write_table
 from fewlabels.experiments.outside import OUTSIDE, fit_outside
-from fewlabels.experiments.small_sets import METHODS, SETS
+from fewlabels.experiments.small_sets import METHODS, SETS, VARIANTS
+from fewlabels.recipes import DENSE
 from fewlabels.results import Run, read_runs, write_runs
 
 
@@ -120,7 +121,10 @@ def test_every_method_is_compared_with_joint_training_and_with_labels_alone(fits
         small_sets, "fit_outside", lambda name, x, y: small_sets.SemiSupervisedClassifier(name).fit(x, y)
     )
     run_every_method(None, seeds=1)
-    assert [fit["method"] for fit in fits] == list(METHODS)
+    assert [fit["method"] for fit in fits] == ["joint" if name in VARIANTS else name for name in METHODS]
+    changed = [fit for fit in fits if "recipe" in fit or "precision" in fit]
+    assert len(changed) == len(VARIANTS)
+    assert all(fit["recipe"] != DENSE for fit in changed if "recipe" in fit)
     path = tmp_path / "results" / "methods-bench.jsonl"
     errors = {"supervised": (0.10, 0.20), "joint": (0.04, 0.06), "vat": (0.05, 0.21)}
     write_runs(path, [run(m, e, seed, "digits", 10) for m, pair in errors.items() for seed, e in enumerate(pair)])

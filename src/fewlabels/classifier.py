@@ -32,6 +32,7 @@ from fewlabels.model_file import write_model
 from fewlabels.model_selection import LabelledKFold
 from fewlabels.outliers import outlier_scores
 from fewlabels.progress import Report, progress_bar
+from fewlabels.recipes import Recipe
 from fewlabels.samplers import sghmc
 from fewlabels.scaling import Scaling
 from fewlabels.tabular import MLP
@@ -90,6 +91,9 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         "small", which is convolutional, for larger images.  "wide" is for many thousand images such as MNIST.
         "mnist", "svhn" and "cifar10" are the paper's for these data sets, with pixels mapped to their range; hours to
         days without a GPU.
+    recipe
+        All that is numeric in training, a `fewlabels.recipes.Recipe`; None: the preset's.  To change one number,
+        ``DENSE._replace(label_weight=1.0)``.
     weight, step_size
         Factors on the recipe's weight of log p(x) and step size of the chain.  "auto" chooses by cross-validation on
         the labels, with supervised training among the candidates (`fewlabels.selection`): about 3 times the time of a
@@ -142,6 +146,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         generator: nn.Module | None = None,
         augmentation: Callable[[Tensor], Tensor] | None = None,
         preset: str = "auto",
+        recipe: Recipe | None = None,
         weight: float | str = "auto",
         step_size: float | str = "auto",
         folds: int = 2,
@@ -156,7 +161,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         self.potential = potential
         self.generator = generator
         self.augmentation = augmentation
-        self.preset = preset
+        self.preset, self.recipe = preset, recipe
         self.weight = weight
         self.step_size = step_size
         self.folds = folds
@@ -186,9 +191,12 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         """
         first = NAMES.parts(self.method)[0]
         check_parameters(self, {"preset": ("auto", *PRESETS), "accelerator": ACCELERATORS, "precision": PRECISIONS})
+        if not isinstance(self.recipe, Recipe | None):
+            raise InputError(f"Expected recipe to be a fewlabels.recipes.Recipe, got {self.recipe!r}.")
         x = self._validated(X, reset=True)
         self.classes_, codes = check_labels(y, len(x))
         preset = preset_for(self.preset, x.shape[1:])
+        preset = preset if self.recipe is None else preset._replace(recipe=self.recipe)
         self._scaling = Scaling.of(x) if preset.range is None else Scaling.onto(x, *preset.range)
         data = torch.from_numpy(self._scaling.apply(x))
         rows = np.flatnonzero(codes >= 0)

@@ -33,7 +33,17 @@ __all__ = [
     "settings_of",
 ]
 
-NOT_SAVED = ("potential", "generator", "augmentation", "vectors", "start", "random_state", "checkpoint", "verbose")
+NOT_SAVED = (
+    "potential",
+    "generator",
+    "augmentation",
+    "recipe",
+    "vectors",
+    "start",
+    "random_state",
+    "checkpoint",
+    "verbose",
+)
 RESOLUTION = 10_000
 WEIGHTS_OF = "potential."
 """Prefix of the potential's weights among a model file's tensors."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn import datasets
@@ -26,10 +26,11 @@ from fewlabels.errors import InputError
 from fewlabels.experiments.outside import OUTSIDE, fit_outside
 from fewlabels.experiments.runner import Job, refuse_unknown, run_jobs
 from fewlabels.progress import progress_bar
+from fewlabels.recipes import DENSE
 from fewlabels.results import Run, code_version, environment
 from fewlabels.vector_methods import NAMES
 
-__all__ = ["METHODS", "SETS", "UNTOUCHED", "Halves", "run_small_sets"]
+__all__ = ["METHODS", "SETS", "UNTOUCHED", "VARIANTS", "Halves", "run_small_sets"]
 
 UNTOUCHED = "untouched"
 """The method whose estimator is given a seed and nothing else: joint training that chooses its weight."""
@@ -40,7 +41,21 @@ SUMS = (
 )  # fmt: skip
 """Combinations that are compared with their parts."""
 
-METHODS = (*NAMES.whole, *SUMS, UNTOUCHED, *OUTSIDE)
+FIELD = DENSE.field
+VARIANTS: dict[str, dict[str, Any]] = {
+    "joint: noise in u": {"recipe": DENSE._replace(field=FIELD._replace(noisy=True))},
+    "joint: chains of 5 short steps": {"recipe": DENSE._replace(field=FIELD._replace(steps=5, step_size=0.085))},
+    "joint: u held on the data": {"recipe": DENSE._replace(field=FIELD._replace(control=0.05))},
+    "joint: u held on both sides": {
+        "recipe": DENSE._replace(field=FIELD._replace(control=0.05, sample_control=0.05))
+    },
+    "joint: no confidence": {"recipe": DENSE._replace(joint=tuple(one._replace(entropy=0.0) for one in DENSE.joint))},
+    "joint: small in float32": {"preset": "small", "precision": "float32", "effort": 0.2},
+    "joint: small in bfloat16": {"preset": "small", "precision": "bfloat16", "effort": 0.2},
+}  # fmt: skip
+"""Joint training with one choice of its recipe made otherwise, as arguments of the classifier."""
+
+METHODS = (*NAMES.whole, *SUMS, *VARIANTS, UNTOUCHED, *OUTSIDE)
 DRAWN = 5000
 
 
@@ -195,4 +210,7 @@ def train_and_test(run: Run, data: Path | None) -> list[Run]:
 def _classifier(run: Run) -> SemiSupervisedClassifier:
     if run.method == UNTOUCHED:
         return SemiSupervisedClassifier(random_state=run.seed)
-    return SemiSupervisedClassifier(run.method, weight=1.0, step_size=1.0, random_state=run.seed)
+    method = "joint" if run.method in VARIANTS else run.method
+    return SemiSupervisedClassifier(
+        method, weight=1.0, step_size=1.0, random_state=run.seed, **VARIANTS.get(run.method, {})
+    )
