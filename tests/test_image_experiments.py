@@ -104,6 +104,22 @@ def test_fig_1_goes_over_shares_of_the_labels_in_proportion(calls):
     assert "test error over the share" in Path("results/fig1-bench.html").read_text()
 
 
+def test_what_users_would_pick_instead_stands_beside(calls, monkeypatch):
+    given = []
+
+    class Constant:
+        def predict(self, x):
+            return np.zeros(len(x), dtype=int)
+
+    monkeypatch.setattr(
+        images, "fit_outside", lambda name, x, y: given.append((name, int((y >= 0).sum()))) or Constant()
+    )
+    images.run_table2("bench", Path("data"), seeds=1, methods=["sklearn_svc"])
+    (run,) = read_runs(Path("results/table2-bench.jsonl"))
+    assert given == [("sklearn_svc", 4)] and run.metric == "error" and 0 < run.value < 1
+    assert "SVC, tuned" in Path("results/table2-bench.txt").read_text()
+
+
 def point(method, share, error, seed=0):
     return Run("fig1", "bench", "cifar10", method, share, 1.0, seed, "error", error, "test", 1.0, "", {"tested": 9}, {})
 
@@ -125,6 +141,8 @@ def test_a_table_of_one_method_alone_and_of_several_versions(tmp_path):
     write_runs(path, [one, one.__class__(**{**one.__dict__, "seed": 1, "version": "b"})])
     shown = write_table2(path)
     assert "2 versions of the code: a, b" in shown
+    write_runs(path, [one, one.__class__(**{**one.__dict__, "method": "joint+vat"})])
+    assert "joint+vat" in write_table2(path)
     assert "CatGAN" not in shown and "VAT" not in shown  # the paper has no other data set
     write_runs(path, [one.__class__(**{**one.__dict__, "dataset": "cifar10"})])
     shown, page = write_table2(path), path.with_suffix(".html").read_text()

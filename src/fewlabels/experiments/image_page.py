@@ -67,7 +67,7 @@ def fig1_page(tables: Mapping[str, Rows], runs: Sequence[Run], notes: Sequence[s
 def _diagrams(runs: Sequence[Run]) -> dict[str, str]:
     """A reliability diagram for each method, of its first draw."""
     first = {run.method: run for run in reversed(runs) if run.metric == "ece"}
-    return {METHODS[name]: picture(reliability_diagram(_calibration(first[name]))) for name in METHODS if name in first}
+    return {METHODS.get(name, name): picture(reliability_diagram(_calibration(run))) for name, run in first.items()}
 
 
 def _calibration(run: Run) -> Calibration:
@@ -86,7 +86,7 @@ def _curves(datasets: Sequence[str], runs: Sequence[Run]) -> str:
 
 
 def _panel(axes: Axes, dataset: str, runs: Sequence[Run]) -> None:
-    for method in (name for name in METHODS if any(run.method == name for run in runs)):
+    for method in sorted({run.method for run in runs}, key=[*METHODS, *(run.method for run in runs)].index):
         shares = sorted({run.labelled for run in runs if run.method == method})
         values = [
             [100 * run.value for run in runs if run.method == method and run.labelled == share] for share in shares
@@ -97,11 +97,11 @@ def _panel(axes: Axes, dataset: str, runs: Sequence[Run]) -> None:
             [100 * share for share in shares],
             means,
             spread,
-            color=COLOURS[method],
+            color=COLOURS.get(method, "#888888"),
             capsize=2,
             marker="o",
             markersize=4,
-            label=METHODS[method],
+            label=METHODS.get(method, method),
         )
         if method == "supervised" and shares[-1] == 1:
             axes.axhline(means[-1], linestyle="--", linewidth=1, color=COLOURS[method], label="supervised, all labels")

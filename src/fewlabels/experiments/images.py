@@ -24,6 +24,7 @@ from fewlabels.data.draws import draw_per_class, draw_proportion
 from fewlabels.data.image_sets import Splits, read_cifar10, read_mnist, read_svhn
 from fewlabels.data.images import contact_sheet
 from fewlabels.experiments.image_tables import write_fig1, write_table2
+from fewlabels.experiments.outside import OUTSIDE, fit_outside
 from fewlabels.experiments.runner import CACHE, Job, refuse_unknown, run_jobs
 from fewlabels.files import write_atomically
 from fewlabels.outliers import auroc
@@ -104,7 +105,7 @@ def run_table2(
     seeds
         How many draws of the labels.
     sets, methods
-        Some of `SETS`, by default `TABLE_2` of the scale, and of the classifier's methods.
+        Some of `SETS`, by default `TABLE_2` of the scale; and of the classifier's methods and of `OUTSIDE`.
     accelerator
         Of the classifier.
     workers
@@ -158,7 +159,7 @@ def _known(
 ) -> Sequence[str]:
     """The sets, once all names are known."""
     refuse_unknown(f"--sets at scale {scale}", sets or (), [name for name, one in SETS.items() if scale in one.preset])
-    for method in methods:
+    for method in set(methods) - set(OUTSIDE):
         NAMES.parts(method)
     return sets or default[scale]
 
@@ -199,8 +200,17 @@ def _open(experiment: str, scale: str, data: Path, name: str, method: str, label
 
 
 def train_and_test(run: Run, data: Path, accelerator: str, out: Path) -> list[Run]:
-    """Train once, and look at the test split once: the error, how far p(y | x) can be trusted, what tells outliers."""
+    """Train once, and look at the test split once: the error, how far p(y | x) can be trusted, what tells outliers.
+
+    Of what users would pick instead, the error alone.
+    """
     splits = load(run.dataset, data)
+    if run.method in OUTSIDE:
+        began = time.perf_counter()
+        outside = fit_outside(run.method, splits.train.x, _labelled(run, splits.train.y))
+        seconds = time.perf_counter() - began
+        error = float((outside.predict(splits.test.x) != splits.test.y).mean())
+        return [replace(run, value=error, seconds=seconds, config={"tested": len(splits.test.y)})]
     checkpoint = out / CACHE / "checkpoints" / digest(repr((run.key(), run.experiment, code_version())))
     measured: dict[str, Any] = {"tested": len(splits.test.y)} | ({"resumed": True} if checkpoint.exists() else {})
     model = SemiSupervisedClassifier(

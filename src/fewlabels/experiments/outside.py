@@ -20,6 +20,9 @@ OUTSIDE = ("sklearn_svc", "sklearn_self_training", "sklearn_label_spreading")
 WIDTHS = (0.3, 1.0, 3.0, 10.0, 30.0)
 """γ of the kernels, divided by the number of features."""
 
+DENSE_ROWS = 10_000
+"""Beyond so many rows, label spreading is over the graph of 10 nearest neighbours: its matrix would not fit."""
+
 
 def fit_outside(name: str, x: np.ndarray, y: np.ndarray) -> Any:
     """Fit one of `OUTSIDE` on inputs put on the same scale as ours.
@@ -53,7 +56,9 @@ def _fitted(name: str, x: np.ndarray, y: np.ndarray) -> Any:
     known = y >= 0
     folds = min(5, int(np.bincount(y[known]).min()))
     if name == "sklearn_label_spreading":
-        grid = {"gamma": _widths(x), "alpha": [0.2, 0.5, 0.9]}
+        grid: dict[str, Any] = {"gamma": _widths(x), "alpha": [0.2, 0.5, 0.9]}
+        if len(x) > DENSE_ROWS:
+            grid, folds = {"kernel": ["knn"], "n_neighbors": [10], "alpha": [0.2, 0.9]}, 2
         return GridSearchCV(LabelSpreading(max_iter=1000), grid, cv=LabelledKFold(min(3, folds))).fit(x, y)
     svc = GridSearchCV(SVC(), {"C": [1, 10, 100], "gamma": _widths(x)}, cv=LabelledKFold(folds)).fit(x[known], y[known])
     if name == "sklearn_svc":
