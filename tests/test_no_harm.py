@@ -5,7 +5,7 @@ import pytest
 from sklearn.datasets import make_blobs
 
 from fewlabels.errors import InputError
-from fewlabels.experiments import every_method, no_harm, small_sets
+from fewlabels.experiments import every_method, no_harm, outside, small_sets
 from fewlabels.experiments.every_method import run_every_method
 from fewlabels.experiments.no_harm import harm, run_no_harm, write_table
 from fewlabels.experiments.outside import OUTSIDE, fit_outside
@@ -151,3 +151,13 @@ def test_unlabelled_rows_matter_to_all_but_the_svc(name):
     asked = x + np.random.default_rng(0).normal(size=x.shape)
     same = (fit_outside(name, x, few).predict(asked) == fit_outside(name, mirrored, few).predict(asked)).all()
     assert same == (name == "sklearn_svc")
+
+
+def test_label_spreading_of_many_rows_is_over_a_graph_of_neighbours(monkeypatch):
+    x, y = make_blobs(120, n_features=4, centers=3, random_state=0)
+    known = np.where(np.arange(120) < 24, y, -1)
+    dense = fit_outside("sklearn_label_spreading", x, known)
+    monkeypatch.setattr(outside, "DENSE_ROWS", 100)
+    sparse = fit_outside("sklearn_label_spreading", x, known)
+    assert [model[-1].best_estimator_.kernel for model in (dense, sparse)] == ["rbf", "knn"]
+    assert (sparse.predict(x) == y).mean() > 0.95
