@@ -208,9 +208,8 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
 
         def judge(trained: _Trained, held_out: np.ndarray) -> np.ndarray:
             with torch.no_grad():
-                labels = trained.potential(data[held_out])
-                truth = torch.from_numpy(codes[held_out])
-                return np.stack([(labels.mode() != truth).float().numpy(), -labels.log_conditional(truth).numpy()])
+                right = trained.potential(data[held_out]).log_conditional(torch.from_numpy(codes[held_out])).exp()
+                return 1 - right.numpy()
 
         small = not preset.wide and self.potential is None
         with progress_bar(self.verbose) as report, one_thread(small):

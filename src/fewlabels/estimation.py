@@ -115,7 +115,7 @@ def choose_and_train(
     train
         Trains once.
     judge
-        Errors and log losses, (2, n), of a trained model on held-out rows.
+        1 - p(y | x), (n,), of a trained model on held-out rows.
     folder
         Where an interrupted run keeps its state, or None.
     report

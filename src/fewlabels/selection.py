@@ -1,9 +1,14 @@
-"""No harm by default: whether, how strongly and in what steps to learn log p(x), decided on labels alone.
+r"""No harm by default: whether, how strongly and in what steps to learn log p(x), decided on labels alone.
 
 The usual failure of joint training is a weight on log p(x) that is too large, and it is silent.  So every candidate,
 the supervised model among them, is trained on a part of the labels (and all unlabelled data) and judged on the rest, in
-turns.  The candidate with the fewest errors is trained again on all labels; equal ones are ranked by log loss, and what
-is still equal by the order of the candidates, supervised first.
+turns.  The candidate that gives the least probability to wrong labels,
+
+.. math:: \frac{1}{n} Σ_{(x, y)} \bigl(1 - p(y | x)\bigr),
+
+is trained again on all labels; equal ones are ranked by the order of the candidates, supervised first.  That is the error
+rate of a classifier that draws from p(y | x): it varies less than the count of errors, which a handful of labels makes
+coarse, and unlike the log loss no single label decides.
 
 Each candidate and fold costs a training run of 0.4 times the full length; of sentences, the pre-training that sees no
 labels is run once, in full, for all of them.
@@ -26,7 +31,7 @@ SHORTER = 0.4
 """Training runs of the selection, relative to a full one."""
 
 Judge = Callable[[Setting, np.ndarray, np.ndarray, int], np.ndarray]
-"""(setting, training rows, held-out rows, fold) -> (errors, log losses) of the held-out labels, shape (2, n)."""
+"""(setting, training rows, held-out rows, fold) -> 1 - p(y | x) of the held-out labels, shape (n,)."""
 
 
 class Choice(NamedTuple):
@@ -87,12 +92,12 @@ def choose(
                 if store is not None:
                     write_atomically(store, json.dumps(verdicts).encode())
             losses.append(np.array(verdicts[key]))
-        scores.append(np.concatenate(losses, axis=1).mean(1))
-    best = min(range(len(settings)), key=lambda i: (scores[i][0], scores[i][1], i))
+        scores.append(float(np.concatenate(losses).mean()))
+    best = min(range(len(settings)), key=lambda i: (scores[i], i))
     return Choice(settings[best], _reason(settings, scores, best, len(folds)))
 
 
-def _stored(store: Path | None) -> dict[str, list[list[float]]]:
+def _stored(store: Path | None) -> dict[str, list[float]]:
     """The verdicts that an interrupted selection left; none where there is no file."""
     if store is None or not store.exists():
         return {}
@@ -105,21 +110,21 @@ def _stored(store: Path | None) -> dict[str, list[list[float]]]:
         ) from error
 
 
-def _verdict(judge: Judge, setting: Setting, train: np.ndarray, held_out: np.ndarray, fold: int) -> list[list[float]]:
-    """Errors and log losses; a run that diverged for good is wrong everywhere."""
+def _verdict(judge: Judge, setting: Setting, train: np.ndarray, held_out: np.ndarray, fold: int) -> list[float]:
+    """What a candidate is found to be; a run that diverged for good is wrong everywhere."""
     try:
         return judge(setting, train, held_out, fold).tolist()
     except DivergenceError:
-        return [[1.0] * len(held_out), [float("inf")] * len(held_out)]
+        return [1.0] * len(held_out)
 
 
-def _reason(settings: Sequence[Setting], scores: Sequence[np.ndarray], best: int, folds: int) -> str:
+def _reason(settings: Sequence[Setting], scores: Sequence[float], best: int, folds: int) -> str:
     def percent(i: int) -> str:
-        return f"{100 * scores[i][0]:.1f} %"
+        return f"{100 * scores[i]:.1f} %"
 
     others = [f"{percent(i)} {describe(settings[i])}" for i in range(len(settings)) if i != best]
     return (
-        f"chose {describe(settings[best])}: {percent(best)} of held-out labels wrong, against "
+        f"chose {describe(settings[best])}: {percent(best)} of probability on wrong labels, against "
         f"{', '.join(others)} ({folds}-fold cross-validation on the labels)"
     )
 

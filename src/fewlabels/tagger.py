@@ -220,10 +220,8 @@ class SemiSupervisedTagger(BaseEstimator):
         def judge(trained: _Trained, held_out: np.ndarray) -> np.ndarray:
             index = torch.from_numpy(held_out)
             x, truth = corpus.x[index], corpus.y[index].values
-            chain, inside = trained.potential(x), x.inside()
-            wrong = ((chain.mode() != truth) & inside).sum(1)
-            surprise = -chain.log_conditional(truth)
-            return torch.stack([wrong, surprise]).numpy() / inside.sum(1).float().mean().item()
+            right = trained.potential(x).log_marginals().exp().gather(2, truth.unsqueeze(2)).squeeze(2)
+            return (1 - right)[x.inside()].numpy()
 
         with progress_bar(self.verbose) as report:
             (self.setting_, self.choice_), trained = choose_and_train(
