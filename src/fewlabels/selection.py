@@ -6,9 +6,9 @@ turns.  The candidate that gives the least probability to wrong labels,
 
 .. math:: \frac{1}{n} Σ_{(x, y)} \bigl(1 - p(y | x)\bigr),
 
-is trained again on all labels; equal ones are ranked by the order of the candidates, supervised first.  That is the error
-rate of a classifier that draws from p(y | x): it varies less than the count of errors, which a handful of labels makes
-coarse, and unlike the log loss no single label decides.
+is trained again on all labels; equal ones are ranked by the order of the candidates, supervised first.  That is the
+error rate of a classifier that draws from p(y | x): it varies less than the count of errors, which a handful of labels
+makes coarse, and unlike in the log loss no single label decides.
 
 Each candidate and fold costs a training run of 0.4 times the full length; of sentences, the pre-training that sees no
 labels is run once, in full, for all of them.

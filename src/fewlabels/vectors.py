@@ -74,7 +74,8 @@ def _paper_dense(shape: Sequence[int], labels: int, noise: float = 0.0) -> MLP:
 
 
 def _small(shape: Sequence[int], labels: int) -> ConvNet:
-    return ConvNet(small_body(shape[0]), 128, labels)
+    width = 16 if shape[0] == 1 else 32  # grey images have less to tell
+    return ConvNet(small_body(shape[0], width), 4 * width, labels)
 
 
 def _svhn(shape: Sequence[int], labels: int) -> ConvNet:
@@ -83,6 +84,10 @@ def _svhn(shape: Sequence[int], labels: int) -> ConvNet:
 
 def _cifar10(shape: Sequence[int], labels: int) -> ConvNet:
     return ConvNet(cifar10_body(), 128, labels)
+
+
+def _small_generator(low: Tensor, high: Tensor) -> ConvGenerator:
+    return ConvGenerator(50, -torch.ones_like(low), torch.ones_like(high))
 
 
 def _paper_generator(low: Tensor, high: Tensor) -> ConvGenerator:
@@ -95,7 +100,7 @@ def _paper_dense_generator(low: Tensor, high: Tensor) -> MLPGenerator:
 
 PRESETS = {
     "dense": Preset(_dense, lambda low, high: MLPGenerator(20, low, high), DENSE, wide=False),
-    "small": Preset(_small, lambda low, high: ConvGenerator(20, low, high), SMALL, shape=(None, None, None)),
+    "small": Preset(_small, _small_generator, SMALL, range=(-1.0, 1.0), shape=(None, None, None)),
     "wide": Preset(partial(_paper_dense, noise=0.5), _paper_dense_generator, WIDE, range=(0.0, 1.0)),
     "mnist": Preset(_paper_dense, _paper_dense_generator, MNIST, range=(0.0, 1.0)),
     "svhn": Preset(_svhn, _paper_generator, SVHN, range=(-1.0, 1.0), shape=(3, 32, 32)),

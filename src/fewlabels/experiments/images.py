@@ -71,7 +71,7 @@ SETS = {
         {"bench": (0.02, 0.08, 0.25, 0.5, 1.0), "paper": (0.08, 0.25, 0.5, 0.75, 1.0)},
     ),
     "mnist": Case(
-        lambda data: read_mnist(data / "MNIST" / "raw"), 100, {"bench": "wide", "paper": "mnist"},
+        lambda data: read_mnist(data / "MNIST" / "raw"), 100, {"bench": "small", "paper": "mnist"},
         {"bench": (0.002, 0.01, 0.1, 0.5, 1.0)},
     ),
     "svhn": Case(
