@@ -113,7 +113,7 @@ class Recipe(NamedTuple):
     noise: tuple[int, int, bool]
     noise_rate: float
     unigram: bool
-    radius: float = 0.1
+    radius: float = 0.01
     consistency: float = 100.0
 
 
