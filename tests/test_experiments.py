@@ -423,7 +423,7 @@ def test_pre_training_is_shared_and_timed_apart(data, table3):
     first = next(one for one in runs if one.method == "pretrain")
     assert first.seconds < 0.5  # without the half second that is shared
     assert [(call["method"], call["random_state"], call["preset"]) for call in fields[:3]] == [
-        ("pretrain", 0, "small"), ("joint", 0, "small"), ("joint_self_training", 0, "small"),
+        ("pretrain", 0, "small"), ("joint", 0, "small"), ("joint+self_training", 0, "small"),
     ]  # fmt: skip
 
 
