@@ -6,7 +6,7 @@ import torch
 from fewlabels.batches import Batches
 from fewlabels.checkpoint import Checkpoint
 from fewlabels.errors import InputError
-from fewlabels.methods import Setting
+from fewlabels.methods import PRETRAINING, Setting
 from fewlabels.train import fit
 from fewlabels.vector_methods import ADDED, NAMES, vector_stages
 from fewlabels.vectors import PRESETS, build_players, build_potential
@@ -70,7 +70,7 @@ def test_terms_beside_log_p_of_x_weigh_a_part_of_what_labels_do_and_after_it_as_
         labels, _, vat, entropy = phase.objective.parts
         assert vat.weight == entropy.part.weight == pytest.approx(ADDED * labels.weight)
     _, (first, second), _ = stages("pretrain+vat")
-    assert "likelihood" not in first.name and second.reset == ("head",)
+    assert first.name == PRETRAINING and second.reset == ("head",)
     labels, added = second.objective.parts
     assert added.parts[0].weight == labels.weight == 1.0
 
