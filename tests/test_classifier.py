@@ -1,6 +1,7 @@
 """The classifier as scikit-learn's users meet it: contract, labels of every kind, files, bad input."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 from torch import nn
 
-import fewlabels
+import fewlabels.classifier
 from fewlabels import InputError, LabelledKFold, SemiSupervisedClassifier
+from fewlabels.labels import Categorical
 from fewlabels.methods import Setting
 from fewlabels.recipes import DENSE
 from fewlabels.vector_methods import NAMES, vector_stages
@@ -98,6 +100,24 @@ def test_the_papers_presets_train(preset, shape, method, monkeypatch):
     assert np.isfinite(model.predict_proba(x)).all()
     assert "supervised" in model.history_[-1].values
     assert all(np.isfinite(list(record.values.values())).all() for record in model.history_)
+
+
+def test_candidates_are_judged_by_the_probability_they_give_to_wrong_labels(monkeypatch):
+    X, y, _ = blobs()
+    seen = {}
+
+    def spied(settings, rows, folds, train, judge, folder, report):
+        seen.update(rows=rows, judge=judge)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fewlabels.classifier, "choose_and_train", spied)
+    model = SemiSupervisedClassifier(random_state=0)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y)
+    p = torch.tensor([0.2, 0.3, 0.5])
+    trained = SimpleNamespace(potential=lambda x: Categorical(p.log().expand(len(x), 3)))
+    wrong = 1 - p[np.searchsorted(model.classes_, y[seen["rows"]])].numpy()
+    np.testing.assert_allclose(seen["judge"](trained, seen["rows"]), wrong, rtol=1e-5)
 
 
 def test_a_recipe_of_ones_own_takes_the_presets_place(tmp_path):

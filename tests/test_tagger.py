@@ -1,6 +1,7 @@
 """The tagger as its users meet it: methods, files, words never seen, bad input."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -324,6 +325,28 @@ def test_a_potential_of_ones_own(tmp_path):
     scored.site_scores = None
     with pytest.raises(InputError, match="a submodule words"):
         SemiSupervisedTagger("vat", potential=scored, **QUICK).fit(sentences, tags)
+
+
+def test_candidates_are_judged_by_the_probability_they_give_to_wrong_tags(monkeypatch):
+    sentences, tags = text()
+    seen = {}
+
+    def spied(settings, rows, folds, train, judge, folder, report):
+        seen.update(rows=rows, judge=judge)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fewlabels.tagger, "choose_and_train", spied)
+    tagger = SemiSupervisedTagger(**QUICK)
+    with pytest.raises(KeyboardInterrupt):
+        tagger.fit(sentences, tags)
+    p = torch.tensor([0.1, 0.2, 0.3, 0.4])
+
+    def chain(x):
+        return LinearChain(p.log().expand(*x.values.shape, 4), torch.zeros(4, 4), x.lengths)
+
+    wrong = [1 - p[list(tagger.classes_).index(tag)].item() for row in seen["rows"] for tag in tags[row]]
+    found = seen["judge"](SimpleNamespace(potential=chain), seen["rows"])
+    np.testing.assert_allclose(found, wrong, rtol=1e-5)
 
 
 def test_clone_and_parameters():
