@@ -16,11 +16,13 @@ from torch import nn
 
 import fewlabels.classifier
 from fewlabels import InputError, LabelledKFold, SemiSupervisedClassifier
+from fewlabels.image import ConvNet
 from fewlabels.labels import Categorical
 from fewlabels.methods import Setting
 from fewlabels.recipes import DENSE
+from fewlabels.tabular import MLP
 from fewlabels.vector_methods import NAMES, vector_stages
-from fewlabels.vectors import PRESETS, build_players, build_potential
+from fewlabels.vectors import PRESETS, build_players, build_potential, empty_potential, preset_for
 
 QUICK = {"effort": 0.03, "random_state": 0}
 
@@ -100,6 +102,16 @@ def test_the_papers_presets_train(preset, shape, method, monkeypatch):
     assert np.isfinite(model.predict_proba(x)).all()
     assert "supervised" in model.history_[-1].values
     assert all(np.isfinite(list(record.values.values())).all() for record in model.history_)
+
+
+@pytest.mark.parametrize(
+    ("shape", "network"),
+    [((784,), MLP), ((1, 8, 8), MLP), ((3, 15, 40), MLP), ((1, 16, 16), ConvNet), ((3, 32, 32), ConvNet)],
+)
+def test_untouched_images_are_read_by_convolutions_where_they_leave_something(shape, network):
+    potential = empty_potential(None, preset_for("auto", shape), shape, 3)
+    assert type(potential) is network
+    assert potential(torch.randn(2, *shape)).scores.shape == (2, 3)
 
 
 def test_candidates_are_judged_by_the_probability_they_give_to_wrong_labels(monkeypatch):

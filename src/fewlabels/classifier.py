@@ -87,10 +87,10 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         other inputs of the same labels, such as those of `fewlabels.augmentation`, drawn anew at every call.  None:
         Gaussian noise.
     preset
-        The network, its generator and the recipe that trains them.  "auto": "dense" for inputs of up to 1,024 numbers,
-        "small", which is convolutional, for larger images.  "wide" is for many thousand images such as MNIST.
-        "mnist", "svhn" and "cifar10" are the paper's for these data sets, with pixels mapped to their range; hours to
-        days without a GPU.
+        The network, its generator and the recipe that trains them.  "auto": "small", which is convolutional, for
+        images of 16 pixels a side or more, and "dense" for all else.  "wide" is dense, too, for many thousand images
+        such as MNIST.  "mnist", "svhn" and "cifar10" are the paper's for these data sets, with pixels mapped to their
+        range; hours to days without a GPU.
     recipe
         All that is numeric in training, a `fewlabels.recipes.Recipe`; None: the preset's.  To change one number,
         ``DENSE._replace(label_weight=1.0)``.

@@ -23,8 +23,8 @@ from fewlabels.vector_methods import VectorPlayers
 
 __all__ = ["PRESETS", "Preset", "build_players", "build_potential", "empty_potential", "preset_for", "proposals"]
 
-DENSE_NUMBERS = 1024
-"""Inputs of at most so many numbers are read as vectors by the dense network."""
+SMALLEST = 16
+"""Images of fewer rows or columns are read as vectors: convolutions leave nothing of them."""
 
 INITIAL = 500
 """Inputs by which weight-normalised layers are initialised."""
@@ -110,7 +110,7 @@ PRESETS = {
 
 
 def preset_for(name: str, shape: Sequence[int]) -> Preset:
-    """A preset by name; "auto" reads inputs of up to 1,024 numbers as vectors, and others as images.
+    """A preset by name; "auto" is convolutional for images of 16 pixels a side or more, and dense for all else.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def preset_for(name: str, shape: Sequence[int]) -> Preset:
         Where the preset is not for inputs of this shape.
     """
     if name == "auto":
-        name = "dense" if len(shape) == 1 or math.prod(shape) <= DENSE_NUMBERS else "small"
+        name = "small" if len(shape) == 3 and min(shape[1:]) >= SMALLEST else "dense"
     preset = PRESETS[name]
     if not preset.fits(shape):
         assert preset.shape is not None
