@@ -50,8 +50,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "recipe": DENSE._replace(field=FIELD._replace(control=0.05, sample_control=0.05))
     },
     "joint: no confidence": {"recipe": DENSE._replace(joint=tuple(one._replace(entropy=0.0) for one in DENSE.joint))},
-    "joint: small in float32": {"preset": "small", "precision": "float32", "effort": 0.2},
-    "joint: small in bfloat16": {"preset": "small", "precision": "bfloat16", "effort": 0.2},
+    "joint: small in float32": {"preset": "small", "precision": "float32", "effort": 0.6},
+    "joint: small in bfloat16": {"preset": "small", "precision": "bfloat16", "effort": 0.6},
 }  # fmt: skip
 """Joint training with one choice of its recipe made otherwise, as arguments of the classifier."""
 
