@@ -105,7 +105,7 @@ DENSE = Recipe(
 
 SMALL = Recipe(
     batch=50,
-    supervised=Plan(2_000, rmsprop(1e-3), drop(0.7), average=0.999),
+    supervised=Plan(4_000, rmsprop(1e-3), drop(0.7), average=0.999),
     pretraining=Plan(3_000, rmsprop(1e-3, 1e-3), drop(0.7)),
     finetune=Plan(2_000, rmsprop(1e-3), drop(0.7), average=0.999),
     joint=(
