@@ -77,7 +77,7 @@ class Recipe(NamedTuple):
     label_weight: float = 1.0
     noise: float = 0.0
     joint_noise: float = 0.0
-    radius: float = 0.2
+    radius: float = 0.1
     consistency: float = 10.0
     view: float = 0.3
     far_view: float = 1.0
@@ -116,7 +116,6 @@ SMALL = Recipe(
     rival=Plan(3_000, rmsprop(1e-3), drop(0.7), average=0.999),
     prior=Field(1.0, 0.1, 0.02, 1, sample_control=0.1, noisy=True),
     field=Field(0.1, 0.01, 0.02, 1, sample_control=0.01, noisy=True),
-    radius=0.1,
 )
 """For images on a laptop: one revision step, and u(x) held between 5 on data and -5 on samples, since convolutions tell
 the two apart at once where they may; found on the last training images of MNIST and of CIFAR-10, on draws of the labels
