@@ -327,7 +327,7 @@ MUTANTS = [
            "(scores[i], -i))", "test_selection.py tie"),
     Mutant("a diverged candidate counts as perfect", "selection.py", "return [1.0] * len(held_out)",
            "return [0.0] * len(held_out)", "test_selection.py diverge"),
-    Mutant("convolutions of images too small for them", "vectors.py", "min(shape[1:]) >= SMALLEST",
+    Mutant("convolutions of narrow images", "vectors.py", "min(shape[1:]) >= SMALLEST",
            "max(shape[1:]) >= SMALLEST", "test_classifier.py read_by_convolutions"),
     Mutant("published images at the recipe's length", "experiments/images.py", 'effort=run.config["effort"]',
            "effort=1.0", "test_image_experiments.py draws_as_many"),

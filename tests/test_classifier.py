@@ -108,7 +108,7 @@ def test_the_papers_presets_train(preset, shape, method, monkeypatch):
     ("shape", "network"),
     [((784,), MLP), ((1, 8, 8), MLP), ((3, 15, 40), MLP), ((1, 16, 16), ConvNet), ((3, 32, 32), ConvNet)],
 )
-def test_untouched_images_are_read_by_convolutions_where_something_is_left_of_them(shape, network):
+def test_untouched_images_are_read_by_convolutions_unless_they_are_tiny(shape, network):
     potential = empty_potential(None, preset_for("auto", shape), shape, 3)
     assert type(potential) is network
     assert potential(torch.randn(2, *shape)).scores.shape == (2, 3)
