@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from fewlabels.image import ConvGenerator, ConvNet, small_body
-from fewlabels.layers import BatchStatistics, RMSprop, WeightNormConv, WeightNormLinear, initialise_from_data
+from fewlabels.layers import BatchStatistics, Dropout, RMSprop, WeightNormConv, WeightNormLinear, initialise_from_data
 from fewlabels.tabular import MLP, MLPGenerator
 
 
@@ -25,6 +25,26 @@ def test_weight_norm_convolution_is_a_convolution_by_the_normalised_weight():
     x = torch.randn(3, 2, 6, 6)
     weight = layer.v / layer.v.flatten(1).norm(dim=1).view(-1, 1, 1, 1) * 1.5
     torch.testing.assert_close(layer(x), nn.functional.conv2d(x, weight, layer.b, 2, 1), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_dropout_keeps_each_number_with_its_probability_and_scales_it(layout):
+    dropout, x = Dropout(0.3), torch.full((20, 32, 11, 13), 3.0).contiguous(memory_format=layout).requires_grad_()
+    torch.manual_seed(0)
+    y = dropout(x)
+    kept = y != 0
+    n, p = kept.numel(), dropout.p
+    assert abs(p - 0.3) <= 1 / 512
+    assert y.is_contiguous(memory_format=layout)
+    assert ((kept.float().mean() - (1 - p)) / (p * (1 - p) / n) ** 0.5).abs() < 4
+    torch.testing.assert_close(y[kept], torch.full_like(y[kept], 3 / (1 - p)))
+    for one, other in ((kept[:10], kept[10:]), (kept[..., 1:], kept[..., :-1]), (kept[:, 1:], kept[:, :-1])):
+        # masks of neighbours, of channels and of images are independent
+        both = (one & other).float().mean() - (1 - p) ** 2
+        assert both.abs() < 6 * (p * (1 - p) / n) ** 0.5
+    y.sum().backward()
+    torch.testing.assert_close(x.grad, kept / (1 - p))
+    assert torch.equal(dropout.eval()(x), x)
 
 
 @pytest.mark.parametrize("train_scale", [False, True])

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, relu
 
 from fewlabels.labels import Categorical
-from fewlabels.layers import BatchStatistics, WeightNormConv, WeightNormDeconv, WeightNormLinear, in_float32
+from fewlabels.layers import BatchStatistics, Dropout, WeightNormConv, WeightNormDeconv, WeightNormLinear, in_float32
 
 __all__ = ["ConvGenerator", "ConvNet", "cifar10_body", "small_body", "svhn_body"]
 
@@ -43,8 +43,8 @@ class ConvNet(nn.Module):
 
     def forward(self, x: Tensor) -> Categorical:
         """u(x, ·) of x, shape (B, C, H, W), laid channels last, which `contiguous` leaves open for one."""
-        maps = self.body(x.clone(memory_format=torch.channels_last))
-        return Categorical(in_float32(self.head, maps.mean((2, 3))))
+        maps = self.body(x.clone(memory_format=torch.channels_last)).permute(0, 2, 3, 1)
+        return Categorical(in_float32(self.head, maps.mean((1, 2))))  # the gradient comes back channels last, too
 
 
 def cifar10_body() -> nn.Sequential:
@@ -84,7 +84,7 @@ def small_body(channels: int, width: int = 32) -> nn.Sequential:
 
 def _pooled(dropout: float) -> list[nn.Module]:
     """Half the size, rounded up, with dropout."""
-    return [nn.MaxPool2d(2, ceil_mode=True), nn.Dropout(dropout)]
+    return [nn.MaxPool2d(2, ceil_mode=True), Dropout(dropout)]
 
 
 def _convolution(

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 __all__ = [
     "BatchStatistics",
+    "Dropout",
     "RMSprop",
     "WeightNormConv",
     "WeightNormDeconv",
@@ -176,6 +177,38 @@ class BatchStatistics(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise x, shape (B, F) or (B, F, H, W), over all but F."""
         return functional.batch_norm(x, None, None, None, self.b, training=True, eps=EPSILON)
+
+
+class Dropout(nn.Module):
+    """Zeroes each number with probability p while training and multiplies the others by 1/(1 - p).
+
+    A number takes a random byte: on a CPU several times as fast as the masks of ``torch.nn.Dropout``.
+
+    Parameters
+    ----------
+    p
+        To the nearest 256th, as the attribute ``p`` has it.
+
+    Examples
+    --------
+    >>> Dropout(0.3).p
+    0.30078125
+    >>> Dropout(0.5).eval()(torch.ones(3))
+    tensor([1., 1., 1.])
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.below = round(256 * p)
+        self.p = self.below / 256
+
+    def forward(self, x: Tensor) -> Tensor:
+        """X with its mask, in the layout of x."""
+        if not self.training:
+            return x
+        words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device).random_(-(2**63), None)
+        kept = (words.view(torch.uint8)[: x.numel()] >= self.below).to(x.dtype).mul_(1 / (1 - self.p))
+        return x * kept.as_strided(x.shape, torch.empty_like(x).stride())
 
 
 class RMSprop(torch.optim.Optimizer):
