@@ -13,8 +13,18 @@ from fewlabels.data.image_sets import ImageSet, Splits
 from fewlabels.errors import InputError
 from fewlabels.experiments import images, reports
 from fewlabels.experiments.image_tables import crossing, write_fig1, write_table2
+from fewlabels.experiments.outside import OUTSIDE
 from fewlabels.experiments.published import FIG_1, TABLE_2
 from fewlabels.results import Run, read_runs, write_runs
+
+OWN = ("supervised", "pretrain", "joint")
+
+
+class Constant:
+    """A classifier that always answers 0."""
+
+    def predict(self, x):
+        return np.zeros(len(x), dtype=int)
 
 
 @pytest.fixture
@@ -61,7 +71,7 @@ def calls(tmp_path, monkeypatch, serially):
 
 
 def test_table_2_draws_as_many_labels_of_each_class_by_the_seed_and_tests_once(calls):
-    images.run_table2("bench", Path("data"), seeds=2)
+    images.run_table2("bench", Path("data"), seeds=2, methods=OWN)
     assert [call["method"] for call in calls] == ["supervised", "pretrain", "joint"] * 2
     assert {(len(call["rows"]), call["all"]) for call in calls} == {(4, 40)}
     assert {(call["preset"], call["effort"]) for call in calls} == {("small", 4.0)}
@@ -72,12 +82,12 @@ def test_table_2_draws_as_many_labels_of_each_class_by_the_seed_and_tests_once(c
     metrics = ["error", "ece", "auroc_u", "auroc_confidence", "auroc_gradient"]
     assert [run.metric for run in runs] == metrics * 6
     assert {(run.labelled, run.ratio, run.split) for run in runs} == {(4, 10.0, "test")}
-    images.run_table2("bench", Path("data"), seeds=2)
+    images.run_table2("bench", Path("data"), seeds=2, methods=OWN)
     assert len(calls) == 6
 
 
 def test_the_table_has_the_papers_rows_in_its_order_and_the_page_its_pictures(calls):
-    images.run_table2("bench", Path("data"), seeds=2)
+    images.run_table2("bench", Path("data"), seeds=2, methods=OWN)
     text = Path("results/table2-bench.txt").read_text()
     rows = [line for line in text.split("\n") if any(line.startswith(f"  {row.name}") for row in TABLE_2.values())]
     assert len(rows) == len(TABLE_2)
@@ -105,13 +115,15 @@ def test_fig_1_goes_over_shares_of_the_labels_in_proportion(calls):
     assert "test error over the share" in Path("results/fig1-bench.html").read_text()
 
 
+def test_left_to_itself_table_2_has_all_of_the_papers_methods_and_those_from_outside(calls, monkeypatch):
+    monkeypatch.setattr(images, "fit_outside", lambda name, x, y: Constant())
+    images.run_table2("bench", Path("data"), seeds=1)
+    assert [call["method"] for call in calls] == list(TABLE_2)
+    assert {run.method for run in read_runs(Path("results/table2-bench.jsonl"))} == {*TABLE_2, *OUTSIDE}
+
+
 def test_what_users_would_pick_instead_stands_beside(calls, monkeypatch):
     given = []
-
-    class Constant:
-        def predict(self, x):
-            return np.zeros(len(x), dtype=int)
-
     monkeypatch.setattr(
         images, "fit_outside", lambda name, x, y: given.append((name, int((y >= 0).sum()))) or Constant()
     )

@@ -29,9 +29,8 @@ DataOption = Annotated[
 ScaleOption = Annotated[Scale, typer.Option(help="For 2 cores, or the paper's own data and network.")]
 SeedsOption = Annotated[int, typer.Option(min=1, help="Number of seeds.")]
 SetsOption = Annotated[str | None, typer.Option(help="Some of cifar10,mnist,svhn; default: those of the scale.")]
-MethodsOption = Annotated[str, typer.Option(help="Rows of the table; a wrong name is answered with all of them.")]
 SmallSetsOption = Annotated[str | None, typer.Option(help="Some of the sets; a wrong name is answered with all.")]
-SmallMethodsOption = Annotated[str | None, typer.Option(help="Some of the rows; a wrong name is answered with all.")]
+RowsOption = Annotated[str | None, typer.Option(help="Some of the rows; a wrong name is answered with all.")]
 AcceleratorOption = Annotated[str, typer.Option(help="cpu, cuda, mps; auto: a GPU where there is one.")]
 WorkersOption = Annotated[int | None, typer.Option(min=1, help="Processes; default: one for each core.")]
 OutOption = Annotated[Path, typer.Option(help="Folder of results; the same command goes on in it.")]
@@ -78,17 +77,17 @@ def table2(
     data: DataOption = None,
     seeds: SeedsOption = 3,
     sets: SetsOption = None,
-    methods: MethodsOption = "supervised,pretrain,joint",
+    methods: RowsOption = None,
     accelerator: AcceleratorOption = "auto",
     workers: WorkersOption = None,
     out: OutOption = RESULTS,
 ) -> None:
-    """Run the paper's own rows of Table 2: classifiers of images with few labels."""
+    """Run Table 2: classifiers of images with few labels, by all its methods and what users would pick instead."""
     folder = _given(data)
     from fewlabels.experiments.images import run_table2
 
-    chosen = None if sets is None else _names(sets)
-    run = functools.partial(run_table2, scale.value, folder, seeds=seeds, sets=chosen, methods=_names(methods))
+    chosen, rows = _names_or_none(sets), _names_or_none(methods)
+    run = functools.partial(run_table2, scale.value, folder, seeds=seeds, sets=chosen, methods=rows)
     run_or_keep(functools.partial(run, accelerator=accelerator, workers=workers, out=out))
 
 
@@ -99,7 +98,7 @@ def fig1(
     data: DataOption = None,
     seeds: SeedsOption = 3,
     sets: SetsOption = None,
-    methods: MethodsOption = "supervised,joint",
+    methods: RowsOption = None,
     accelerator: AcceleratorOption = "auto",
     workers: WorkersOption = None,
     out: OutOption = RESULTS,
@@ -108,8 +107,8 @@ def fig1(
     folder = _given(data)
     from fewlabels.experiments.images import run_fig1
 
-    chosen = None if sets is None else _names(sets)
-    run = functools.partial(run_fig1, scale.value, folder, seeds=seeds, sets=chosen, methods=_names(methods))
+    chosen, rows = _names_or_none(sets), _names_or_none(methods)
+    run = functools.partial(run_fig1, scale.value, folder, seeds=seeds, sets=chosen, methods=rows)
     run_or_keep(functools.partial(run, accelerator=accelerator, workers=workers, out=out))
 
 
@@ -119,7 +118,7 @@ def noharm(
     data: DataOption = None,
     seeds: SeedsOption = 5,
     sets: SmallSetsOption = None,
-    methods: SmallMethodsOption = None,
+    methods: RowsOption = None,
     workers: WorkersOption = None,
     out: OutOption = RESULTS,
 ) -> None:
@@ -136,7 +135,7 @@ def methods(
     data: DataOption = None,
     seeds: SeedsOption = 5,
     sets: SmallSetsOption = None,
-    methods: SmallMethodsOption = None,
+    methods: RowsOption = None,
     workers: WorkersOption = None,
     out: OutOption = RESULTS,
 ) -> None:
