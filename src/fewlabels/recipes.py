@@ -104,16 +104,16 @@ DENSE = Recipe(
 """For tables and small images read as vectors: found on digits, on draws of the labels that no figure is quoted for."""
 
 SMALL = Recipe(
-    batch=50,
-    supervised=Plan(4_000, rmsprop(1e-3), drop(0.7), average=0.999),
-    pretraining=Plan(3_000, rmsprop(1e-3, 1e-3), drop(0.7)),
-    finetune=Plan(2_000, rmsprop(1e-3), drop(0.7), average=0.999),
+    batch=25,
+    supervised=Plan(8_000, rmsprop(1e-3), drop(0.7), average=0.999),
+    pretraining=Plan(6_000, rmsprop(1e-3, 1e-3), drop(0.7)),
+    finetune=Plan(4_000, rmsprop(1e-3), drop(0.7), average=0.999),
     joint=(
-        Phase(Plan(1_200, rmsprop(1e-3, 1e-3))),
-        Phase(Plan(2_800, rmsprop(1e-3, 1e-3), drop(0.57), average=0.999), entropy=0.5),
+        Phase(Plan(2_400, rmsprop(1e-3, 1e-3))),
+        Phase(Plan(5_600, rmsprop(1e-3, 1e-3), drop(0.57), average=0.999), entropy=0.5),
     ),
-    persistent=Plan(4_000, adam(1e-3), cosine),
-    rival=Plan(3_000, rmsprop(1e-3), drop(0.7), average=0.999),
+    persistent=Plan(8_000, adam(1e-3), cosine),
+    rival=Plan(6_000, rmsprop(1e-3), drop(0.7), average=0.999),
     prior=Field(1.0, 0.1, 0.02, 1, sample_control=0.1, noisy=True),
     field=Field(0.1, 0.01, 0.02, 1, sample_control=0.01, noisy=True),
 )
