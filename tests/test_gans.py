@@ -16,6 +16,7 @@ from fewlabels.objectives.bad_gan import BadGAN, Encoder, pull_away
 from fewlabels.objectives.catgan import CatGAN
 from fewlabels.objectives.improved_gan import ImprovedGAN, feature_matching, real_or_fake
 from fewlabels.objectives.latents import latents
+from fewlabels.objectives.nrf import InclusiveNRF
 from fewlabels.objectives.sobolev_gan import SobolevGAN
 from fewlabels.objectives.supervised import Supervised
 from fewlabels.optimizers import adam
@@ -332,6 +333,25 @@ def test_vectors_and_images_learn_beside_one_labelled_row_in_either_precision(na
         assert all(value.isfinite() and value.shape == () for value in (terms.loss | terms.info).values())
     after = [*potential.parameters(), *objective.parameters()]
     assert all(p.isfinite().all() and not torch.equal(p, q) for p, q in zip(after, before, strict=True))
+
+
+FIELDS = {
+    "field": lambda generator, x, potential: InclusiveNRF(generator),
+    "field, latents revised": lambda generator, x, potential: InclusiveNRF(generator, revise_latent=True),
+}
+
+
+@pytest.mark.parametrize("name", MADE | FIELDS)
+def test_generators_stay_in_float32_where_potentials_do_not(name):
+    potential, generator, x = vectors()
+    met = {potential: set(), generator: set()}
+    for network, seen in met.items():
+        network.body[0].register_forward_hook(lambda layer, inputs, y, seen=seen: seen.add(y.dtype))
+    objective = (MADE | FIELDS)[name](generator, x, potential)
+    met[potential].clear()  # `width` looks at it before training
+    with torch.autocast("cpu", torch.bfloat16):
+        objective(potential, batch(x))
+    assert met == {potential: {torch.bfloat16}, generator: {torch.float32}}
 
 
 @pytest.mark.parametrize("name", GANS)

@@ -75,7 +75,7 @@ class BadGAN(Objective):
         """The terms above."""
         data = batch.x_unlabelled
         latent = latents(self.generator, len(data))
-        samples = self.generator(latent)
+        samples = in_float32(self.generator, latent)
         labels, h = features(potential, torch.cat([data, samples.detach()]))
         u_data, u_samples = labels.log_partition.split(len(data))
         with frozen(potential):

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from fewlabels.labels import Categorical
+from fewlabels.layers import in_float32
 from fewlabels.objective import Batch, Objective, Terms, frozen
 from fewlabels.objectives.latents import latents
 
@@ -60,7 +61,7 @@ class CatGAN(Objective):
     def forward(self, potential: nn.Module, batch: Batch) -> Terms:
         """The terms above."""
         data = batch.x_unlabelled
-        samples = self.generator(latents(self.generator, len(data)))
+        samples = in_float32(self.generator, latents(self.generator, len(data)))
         scores: Tensor = potential(torch.cat([data, samples.detach()])).scores
         of_data, of_samples = map(Categorical, scores.split(len(data)))
         with frozen(potential):

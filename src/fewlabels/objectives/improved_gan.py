@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from fewlabels.features import features
+from fewlabels.layers import in_float32
 from fewlabels.objective import Batch, Objective, Terms, frozen
 from fewlabels.objectives.latents import latents
 
@@ -49,7 +50,7 @@ class ImprovedGAN(Objective):
     def forward(self, potential: nn.Module, batch: Batch) -> Terms:
         """The terms above."""
         data = batch.x_unlabelled
-        samples = self.generator(latents(self.generator, len(data)))
+        samples = in_float32(self.generator, latents(self.generator, len(data)))
         labels, h = features(potential, torch.cat([data, samples.detach()]))
         u_data, u_samples = labels.log_partition.split(len(data))
         with frozen(potential):

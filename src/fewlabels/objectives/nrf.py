@@ -25,11 +25,13 @@ penalty that the paper's MNIST and SVHN recipes add late in training; it is no p
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from fewlabels.labels import Categorical
+from fewlabels.layers import in_float32
 from fewlabels.objective import Batch, Objective, Terms, noiseless
 from fewlabels.objectives.latents import latents
 from fewlabels.objectives.likelihood import likelihood_terms
@@ -110,14 +112,15 @@ class InclusiveNRF(Objective):
     def _propose_and_revise(self, u: Callable[[Tensor], Tensor], count: int) -> tuple[Chain, Tensor]:
         """The revised samples, detached, and the proposals G(h) that are to regress onto them."""
         h = latents(self.generator, count, torch.randn if self.revise_latent else torch.rand)
+        generate = partial(in_float32, self.generator)
         if self.revise_latent:
             chain, h = revise(
-                u, self.generator, h,
+                u, generate, h,
                 step_size=self.step_size, steps=self.steps, momentum=self.momentum, noise=self.noise,
             )  # fmt: skip
-            proposals = self.generator(h)
+            proposals = generate(h)
         else:
-            proposals = self.generator(h)
+            proposals = generate(h)
             chain = sghmc(
                 u, proposals,
                 step_size=self.step_size, steps=self.steps, momentum=self.momentum, noise=self.noise,

@@ -71,7 +71,7 @@ class SobolevGAN(Objective):
     def forward(self, potential: nn.Module, batch: Batch) -> Terms:
         """The terms above."""
         data = batch.x_unlabelled
-        samples = self.generator(latents(self.generator, len(data)))
+        samples = in_float32(self.generator, latents(self.generator, len(data)))
         x = torch.cat([data, samples.detach()]).requires_grad_()
         f, v = self._critic(potential, x)
         f_data, f_samples = f.split(len(data))
