@@ -24,7 +24,7 @@ CHAIN_IMAGES, CHAIN_STEPS = 25, 2
 FASTER = 2.0
 """Bound from below on both ratios to plain float32, where the machine has instructions for bfloat16."""
 
-CASES = {"small": ((3, 32, 32), 5), "wide": ((1, 28, 28), 9)}
+CASES = {"small": ((3, 32, 32), 5), "mnist": ((1, 28, 28), 3)}
 """Shape of an input, and rounds."""
 
 
@@ -146,8 +146,7 @@ def count(network: nn.Module, x: Tensor) -> float:
 def stage_of(preset: str, method: str) -> tuple[nn.Module, Any, Batches]:
     """The last stage of a method on noise, with its network and data."""
     one = PRESETS[preset]
-    shape = CASES[preset][0] if preset in CASES else (1, 28, 28)
-    data = torch.rand(1000, *shape)
+    data = torch.rand(1000, *CASES[preset][0])
     potential = build_potential(None, one, data, 10)
     players = build_players(None, one, potential, data, torch.arange(100), torch.arange(100) % 10, 1.0)
     size = one.recipe.batch

@@ -1,13 +1,13 @@
 """Recipes for vectors and images: everything that is numeric in their methods.
 
-`DENSE`, `SMALL` and `WIDE` are for a laptop; `MNIST`, `SVHN` and `CIFAR10` are as the paper's code has them.
+`DENSE` and `SMALL` are for a laptop; `MNIST`, `SVHN` and `CIFAR10` are as the paper's code has them.
 """
 
 from typing import NamedTuple
 
 from fewlabels.optimizers import Maker, Schedule, adam, constant, cosine, drop, rmsprop
 
-__all__ = ["CIFAR10", "DENSE", "MNIST", "SMALL", "SVHN", "WIDE", "Field", "Phase", "Plan", "Recipe"]
+__all__ = ["CIFAR10", "DENSE", "MNIST", "SMALL", "SVHN", "Field", "Phase", "Plan", "Recipe"]
 
 
 class Plan(NamedTuple):
@@ -140,25 +140,6 @@ MNIST = Recipe(
     head="scalar",
 )
 """The paper's for MNIST: 200 passes over 60,000 images; learning rates fall at 60, confidence from 39 on."""
-
-WIDE = MNIST._replace(
-    supervised=Plan(6_000, rmsprop(1e-3), drop(0.7), average=0.999),
-    pretraining=Plan(18_000, rmsprop(1e-3, 1e-3), drop(0.7)),
-    finetune=Plan(3_000, rmsprop(1e-4, head_rate=3e-3), drop(0.5), average=0.99),
-    joint=(
-        Phase(Plan(8_000, rmsprop(1e-3, 1e-3))),
-        Phase(Plan(12_000, rmsprop(2e-4, 1e-3), drop(0.85), average=0.999), entropy=2.0),
-    ),
-    persistent=Plan(15_000, adam(1e-3), cosine),
-    rival=Plan(12_000, rmsprop(1e-3), drop(0.7), average=0.999),
-    prior=Field(1.0, 0.003, 0.006, 3, sample_control=0.003),
-    field=Field(1.0, 0.003, 0.006, 3, sample_control=0.003),
-    noise=0.3,
-    joint_noise=0.3,
-    head="new",
-)
-"""For some ten thousand images of the kind of MNIST on a laptop: shorter chains and a control on both sides; found on
-the last 10,000 training images, on draws of the labels that no figure is quoted for."""
 
 SVHN = MNIST._replace(
     supervised=Plan(292_800, rmsprop(1e-3), drop(0.5)),

@@ -3,7 +3,6 @@
 import copy
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -16,7 +15,7 @@ from fewlabels.layers import initialise_from_data
 from fewlabels.objectives.latents import latents
 from fewlabels.objectives.nrf import InclusiveNRF
 from fewlabels.objectives.persistent_cd import PersistentCD
-from fewlabels.recipes import CIFAR10, DENSE, MNIST, SMALL, SVHN, WIDE, Recipe
+from fewlabels.recipes import CIFAR10, DENSE, MNIST, SMALL, SVHN, Recipe
 from fewlabels.tabular import MLP, MLPGenerator
 from fewlabels.train import Stage
 from fewlabels.vector_methods import VectorPlayers
@@ -69,8 +68,8 @@ def _dense(shape: Sequence[int], labels: int) -> MLP:
     return MLP(math.prod(shape), labels, noise=0.5)
 
 
-def _paper_dense(shape: Sequence[int], labels: int, noise: float = 0.0) -> MLP:
-    return MLP(math.prod(shape), labels, hidden=(1000, 500, 250, 250, 250), noise=noise)
+def _paper_dense(shape: Sequence[int], labels: int) -> MLP:
+    return MLP(math.prod(shape), labels, hidden=(1000, 500, 250, 250, 250))
 
 
 def _small(shape: Sequence[int], labels: int) -> ConvNet:
@@ -101,12 +100,11 @@ def _paper_dense_generator(low: Tensor, high: Tensor) -> MLPGenerator:
 PRESETS = {
     "dense": Preset(_dense, lambda low, high: MLPGenerator(20, low, high), DENSE, wide=False),
     "small": Preset(_small, _small_generator, SMALL, range=(-1.0, 1.0), shape=(None, None, None)),
-    "wide": Preset(partial(_paper_dense, noise=0.5), _paper_dense_generator, WIDE, range=(0.0, 1.0)),
     "mnist": Preset(_paper_dense, _paper_dense_generator, MNIST, range=(0.0, 1.0)),
     "svhn": Preset(_svhn, _paper_generator, SVHN, range=(-1.0, 1.0), shape=(3, 32, 32)),
     "cifar10": Preset(_cifar10, _paper_generator, CIFAR10, range=(-1.0, 1.0), shape=(3, 32, 32)),
 }
-"""Three for a laptop, and the paper's for its three data sets."""
+"""Two for a laptop, and the paper's for its three data sets."""
 
 
 def preset_for(name: str, shape: Sequence[int]) -> Preset:
