@@ -132,7 +132,7 @@ def operations(potential: nn.Module, objective: Any, batches: Batches) -> float:
     if not isinstance(objective, Sum):
         return 3 * forwards
     field = objective.parts[1]
-    generator = count(field.generator, torch.rand(images, field.latent))
+    generator = count(field.generator, torch.rand(images, field.generator.latent))
     return (3 + 2 * field.steps + 6) * forwards + 3 * generator
 
 
