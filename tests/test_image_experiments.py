@@ -62,7 +62,7 @@ def calls(tmp_path, monkeypatch, serially):
     monkeypatch.setattr(images, "SemiSupervisedClassifier", Classifier)
     monkeypatch.setattr(images, "run_jobs", serially)
     shares = {"bench": (0.1, 0.5, 1.0)}
-    monkeypatch.setattr(images, "SETS", {"cifar10": images.Case(read, 4, {"bench": "small"}, shares, {"bench": 4.0})})
+    monkeypatch.setattr(images, "SETS", {"cifar10": images.Case(read, 4, {"bench": "small"}, shares)})
     monkeypatch.setattr(images, "TABLE_2", {"bench": ("cifar10",)})
     monkeypatch.setattr(images, "FIG_1", {"bench": ("cifar10",)})
     images.load.cache_clear()
@@ -74,7 +74,7 @@ def test_table_2_draws_as_many_labels_of_each_class_by_the_seed_and_tests_once(c
     images.run_table2("bench", Path("data"), seeds=2, methods=OWN)
     assert [call["method"] for call in calls] == ["supervised", "pretrain", "joint"] * 2
     assert {(len(call["rows"]), call["all"]) for call in calls} == {(4, 40)}
-    assert {(call["preset"], call["effort"]) for call in calls} == {("small", 4.0)}
+    assert {(call["preset"], call["effort"]) for call in calls} == {("small", 3.0)}
     assert all(sum(row % 2 for row in call["rows"]) == 2 for call in calls)
     assert calls[0]["rows"] == calls[2]["rows"] != calls[3]["rows"]
     assert [call["random_state"] for call in calls] == [0, 0, 0, 1, 1, 1]
