@@ -12,8 +12,9 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from fewlabels.sequence.encoder import Encoder
 from fewlabels.sequence.potential import TaggingPotential
 from fewlabels.sequence.presets import SMALL
+from fewlabels.sequence.sentences import Sentences
 from fewlabels.sequence.spelling import CharCNN
-from fewlabels.sequence.text import Sentences, Vocabulary
+from fewlabels.sequence.vocabulary import Vocabulary
 
 __all__ = ["made_up_text", "sections"]
 

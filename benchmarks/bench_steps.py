@@ -17,7 +17,8 @@ from fewlabels.scaling import Scaling
 from fewlabels.sentence_methods import SMALL, TINY, Recipe, SentencePlayers, sentence_stages
 from fewlabels.sequence.potential import TaggingPotential
 from fewlabels.sequence.presets import PRESETS
-from fewlabels.sequence.text import Sentences, Tags, Vocabulary
+from fewlabels.sequence.sentences import Sentences, Tags
+from fewlabels.sequence.vocabulary import Vocabulary
 from fewlabels.train import Stage, train
 from fewlabels.vector_methods import vector_stages
 from fewlabels.vectors import build_players, build_potential, preset_for

@@ -39,7 +39,7 @@ LM = "sequence/language_model.py"
 POTENTIAL = "sequence/potential.py"
 SPELLING = "sequence/spelling.py"
 ENCODER = "sequence/encoder.py"
-TEXT = "sequence/text.py"
+SENTENCES, VOCABULARY = "sequence/sentences.py", "sequence/vocabulary.py"
 SPANS = "sequence/spans.py"
 POOL = "data/pool.py"
 CORPORA = "experiments/corpora.py"
@@ -426,8 +426,8 @@ MUTANTS = [
            "encoded.edge[..., : self.words.size]", "test_sequence.py equation_3 or ends"),
     Mutant("rare words at the level of the last", POTENTIAL, "self.log_unigram)[ids.masked_fill(ids >= self.own, 0)]",
            "self.log_unigram)[ids.clamp(max=self.own - 1)]", "test_sequence.py of_their_own"),
-    Mutant("a long sentence's last piece left out", TEXT, "piece + 1))", "piece + 1 - (piece + 1 == pieces[row])))",
-           "test_text.py pieces"),
+    Mutant("a long sentence's last piece left out", SENTENCES, "piece + 1))",
+           "piece + 1 - (piece + 1 == pieces[row])))", "test_sentences.py pieces"),
     Mutant("spelling dropped once", POTENTIAL, "dropout(spelt, self.preset.spelling_drop, self.training)", "spelt",
            "test_sequence.py dropped_once"),
     Mutant("ψ not tied to the vectors read", POTENTIAL, "vectors, ends = encoded.word[..., : self.words.size]",
@@ -436,10 +436,10 @@ MUTANTS = [
            "begun[:, None] & (kinds == kinds)", "test_sequence.py well_formed"),
     Mutant("a sentence may break a span off", SPANS, "~broken_off[:, None]), ~broken_off)",
            "~broken_off[:, None]), broken_off | True)", "test_sequence.py well_formed"),
-    Mutant("columns behind the end", TEXT, "self._columns[source].masked_fill(~inside.unsqueeze(-1), 0)",
-           "self._columns[source]", "test_text.py columns"),
-    Mutant("features of a single word kept", TEXT, "return first != last", "return first == first",
-           "test_text.py single_word"),
+    Mutant("columns behind the end", SENTENCES, "self._columns[source].masked_fill(~inside.unsqueeze(-1), 0)",
+           "self._columns[source]", "test_sentences.py columns"),
+    Mutant("features of a single word kept", VOCABULARY, "return first != last", "return first == first",
+           "test_vocabulary.py single_word"),
     Mutant("locks that are shared", RUNNER, "fcntl.LOCK_EX | (0", "fcntl.LOCK_SH | (0",
            "test_experiments.py two_invocations or making_holds"),
     Mutant("busy taken for done", RUNNER, "            return False\n        return True",
@@ -457,8 +457,9 @@ MUTANTS = [
            "test_experiments.py timed_apart"),
     Mutant("capped ratios lose their lines", TABLE3, "sizes[ratio] == size]", "ratio == ratios[0]]",
            "test_experiments.py come_to_the_same"),
-    Mutant("two collections of sentences out of order", TEXT, "both.values[order], both.lengths[order], columns",
-           "both.values, both.lengths, columns", "test_text.py two_collections"),
+    Mutant("two collections of sentences out of order", SENTENCES,
+           "both.values[order], both.lengths[order], columns", "both.values, both.lengths, columns",
+           "test_sentences.py two_collections"),
     Mutant("labels' potential learnt before there are labels", NCE, "    if words_alone:\n",
            "    if not words_alone:\n", "test_sequence.py before_labels"),
     Mutant("conditional NCE deaf to words_alone", CNCE, "log_potential(potential, everything, self.words_alone)",

@@ -10,7 +10,8 @@ from fewlabels.objective import Batch
 from fewlabels.objectives.bidirectional_lm import BidirectionalLM
 from fewlabels.optimizers import adam
 from fewlabels.sequence.potential import TaggingPotential
-from fewlabels.sequence.text import Padded, Sentences, Vocabulary
+from fewlabels.sequence.sentences import Padded, Sentences
+from fewlabels.sequence.vocabulary import Vocabulary
 from fewlabels.train import train
 
 COUNTS = torch.tensor([3, 4, 2, 1])

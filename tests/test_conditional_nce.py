@@ -11,7 +11,7 @@ from fewlabels.labels import Categorical
 from fewlabels.objective import Batch
 from fewlabels.objectives.conditional_nce import ConditionalNCE, corrupt
 from fewlabels.objectives.ranking import noise_of
-from fewlabels.sequence.text import Padded, Sentences
+from fewlabels.sequence.sentences import Padded, Sentences
 from fewlabels.train import train
 
 COUNTS = torch.tensor([9, 50, 30, 15])  # the unknown word is counted and yet never drawn

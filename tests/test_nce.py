@@ -13,7 +13,7 @@ from fewlabels.objective import Batch
 from fewlabels.objectives.nce import NCE
 from fewlabels.optimizers import adam
 from fewlabels.sequence.language_model import LanguageModel
-from fewlabels.sequence.text import Padded, Sentences
+from fewlabels.sequence.sentences import Padded, Sentences
 from fewlabels.train import train
 
 WORDS, LONGEST = 3, 3

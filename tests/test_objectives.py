@@ -32,7 +32,8 @@ from fewlabels.sentence_methods import WORD_VECTORS
 from fewlabels.sequence.language_model import LanguageModel
 from fewlabels.sequence.potential import TaggingPotential
 from fewlabels.sequence.presets import TINY
-from fewlabels.sequence.text import Padded, Sentences, Vocabulary
+from fewlabels.sequence.sentences import Padded, Sentences
+from fewlabels.sequence.vocabulary import Vocabulary
 from fewlabels.train import total, train
 from networks import Generator, Net
 

@@ -15,7 +15,8 @@ from fewlabels.data import pool as pool_module
 from fewlabels.data.pool import Pool, write_pool
 from fewlabels.data.shards import stream_text
 from fewlabels.errors import InputError
-from fewlabels.sequence.text import UNKNOWN, Sentences
+from fewlabels.sequence.sentences import Sentences
+from fewlabels.sequence.vocabulary import UNKNOWN
 
 SMALL = [["b", "a"], ["c"], ["a", "b", "b", UNKNOWN], ["a", "d", "9"]]
 

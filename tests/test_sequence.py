@@ -15,8 +15,9 @@ from fewlabels.objectives.pseudo_likelihood import PseudoLikelihood
 from fewlabels.sequence.gibbs import gibbs
 from fewlabels.sequence.potential import ChainHead, TaggingPotential
 from fewlabels.sequence.presets import PAPER, SMALL
+from fewlabels.sequence.sentences import Padded, Sentences
 from fewlabels.sequence.spans import allowed_moves, read_strict_spans
-from fewlabels.sequence.text import Padded, Sentences, Vocabulary
+from fewlabels.sequence.vocabulary import Vocabulary
 
 TINY = SMALL._replace(size=6, hidden=5)
 SMALL_PAPER = PAPER._replace(size=6, filters=2, hidden=5, projection=4)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from fewlabels.sequence.spelling import CharCNN, FeatureBag
-from fewlabels.sequence.text import Vocabulary
+from fewlabels.sequence.vocabulary import Vocabulary
 
 WORDS = ["a", "an", "and", "Anna", "aaaa", "banana", "internationalisation", "x-1", "!!", "ÄÖ"]
 

@@ -15,7 +15,7 @@ from fewlabels import InputError, SemiSupervisedTagger
 from fewlabels.data.pool import Pool, write_pool
 from fewlabels.labels import LinearChain
 from fewlabels.sentence_methods import ESTIMATORS, NAMES, SCOPES, STARTS
-from fewlabels.sequence.text import UNKNOWN
+from fewlabels.sequence.vocabulary import UNKNOWN
 from fewlabels.train import fit
 
 QUICK = {"preset": "tiny", "effort": 0.1, "random_state": 0}
@@ -145,7 +145,7 @@ def test_the_head_alone_learns_where_it_is_asked_to(tmp_path):
     assert moved["head"] < moved["all"]
     own = torch.nn.Module()
     own.site_scores = None
-    with pytest.raises(InputError, match=r"submodule head"):
+    with pytest.raises(InputError, match=r"with head for finetune"):
         SemiSupervisedTagger("pretrain", finetune="head", potential=own, **QUICK).fit(sentences, tags)
 
 
@@ -319,11 +319,11 @@ def test_a_potential_of_ones_own(tmp_path):
     tagger.save(tmp_path / "model.safetensors")
     again = fewlabels.load(tmp_path / "model.safetensors", potential=Plain())
     assert again.predict(sentences) == tagger.predict(sentences)
-    with pytest.raises(InputError, match="site_scores"):
+    with pytest.raises(InputError, match="with site_scores for pseudo-likelihood"):
         SemiSupervisedTagger("joint", potential=Plain(), **QUICK).fit(sentences, tags)
     scored = Plain()
     scored.site_scores = None
-    with pytest.raises(InputError, match="a submodule words"):
+    with pytest.raises(InputError, match="with words for vat"):
         SemiSupervisedTagger("vat", potential=scored, **QUICK).fit(sentences, tags)
 
 

@@ -11,7 +11,8 @@ from fewlabels.objectives.vat import VAT, divergence
 from fewlabels.sentence_methods import WORD_VECTORS
 from fewlabels.sequence.potential import TaggingPotential
 from fewlabels.sequence.presets import TINY
-from fewlabels.sequence.text import Padded, Vocabulary
+from fewlabels.sequence.sentences import Padded
+from fewlabels.sequence.vocabulary import Vocabulary
 
 
 class Linear(nn.Module):

@@ -71,6 +71,13 @@ def test_files_that_are_refused(file, text, message):
         read_word_vectors(file(text), ["a", "b"])
 
 
+@pytest.mark.parametrize("text", ["a 1 2\nb 3 4\n", "2 2\na 1 2\nb 3 4\n"])
+def test_vectors_of_another_size_are_refused(file, text):
+    assert read_word_vectors(file(text), ["b"], 2).tolist() == [[3, 4]]
+    with pytest.raises(InputError, match=r"v\.txt: expected vectors of 3 numbers, came 2"):
+        read_word_vectors(file(text), ["b"], 3)
+
+
 def test_a_file_that_is_missing(tmp_path):
     with pytest.raises(InputError, match="No such file"):
         read_word_vectors(tmp_path / "v.txt", ["a"])

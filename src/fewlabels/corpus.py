@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from fewlabels.data.pool import Pool, PoolSentences
+from fewlabels.sequence.sentences import Columns, Joined, Sentences
 from fewlabels.sequence.spans import Moves, allowed_moves
-from fewlabels.sequence.text import Columns, Joined, Sentences, Vocabulary
+from fewlabels.sequence.vocabulary import Vocabulary
 from fewlabels.validation import check_sentences, check_tags, split_features
 
 __all__ = ["LONGEST", "OWN", "Corpus", "Token"]

@@ -27,7 +27,7 @@ from fewlabels.objectives.supervised import Supervised
 from fewlabels.objectives.vat import VAT, Space
 from fewlabels.optimizers import Maker, Schedule, adam, head_alone, hold, inverse_root, momentum, warm
 from fewlabels.sequence.language_model import LanguageModel
-from fewlabels.sequence.text import Padded
+from fewlabels.sequence.sentences import Padded
 from fewlabels.train import Stage
 
 __all__ = [

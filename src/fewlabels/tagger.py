@@ -49,11 +49,12 @@ from fewlabels.sentence_methods import (
 from fewlabels.sequence.gibbs import gibbs
 from fewlabels.sequence.potential import TaggingPotential
 from fewlabels.sequence.presets import PRESETS
+from fewlabels.sequence.sentences import Columns, Sentences, Tags
 from fewlabels.sequence.spans import Moves
-from fewlabels.sequence.text import Columns, Sentences, Tags, Vocabulary
+from fewlabels.sequence.vocabulary import Vocabulary
 from fewlabels.start import Start
 from fewlabels.train import Record, Stage, fit
-from fewlabels.validation import check_match, check_sentences, split_features
+from fewlabels.validation import check_match, check_parts, check_sentences, split_features
 
 __all__ = ["SemiSupervisedTagger"]
 
@@ -108,7 +109,7 @@ class SemiSupervisedTagger(BaseEstimator):
         A file of word vectors in the text format of GloVe or word2vec, from which words' own vectors start; their
         length must be the preset's.
     potential
-        Your own network in place of the built-in one: a module from `fewlabels.sequence.text.Padded` word ids to a
+        Your own network in place of the built-in one: a module from `fewlabels.sequence.sentences.Padded` word ids to a
         `fewlabels.labels.LinearChain`; for log p(x) by pseudo-likelihood with a method ``site_scores`` like
         `fewlabels.sequence.potential.TaggingPotential`'s.  Ids are those of ``vocabulary_``, and 0 for other words.
     weight
@@ -133,7 +134,7 @@ class SemiSupervisedTagger(BaseEstimator):
     classes_
         The tags, sorted, (K,).
     vocabulary_
-        The words, a `fewlabels.sequence.text.Vocabulary`.
+        The words, a `fewlabels.sequence.vocabulary.Vocabulary`.
     choice_
         One line: what was chosen, and why.
     setting_
@@ -302,21 +303,12 @@ class SemiSupervisedTagger(BaseEstimator):
     def _network(self, vectors: Tensor | None = None) -> nn.Module:
         if self.potential is not None:
             by_words = self.method != "supervised" and self.estimator == "pseudo_likelihood"
-            if by_words and not hasattr(self.potential, "site_scores"):
-                raise InputError(
-                    f"Expected a potential with a method site_scores for method={self.method!r}, got "
-                    f"{type(self.potential).__name__}: add it, or use method='supervised'."
-                )
-            if "vat" in NAMES.parts(self.method) and not hasattr(self.potential, "words"):
-                raise InputError(
-                    f"Expected a potential with a submodule words, whose vectors vat changes, got "
-                    f"{type(self.potential).__name__}: use another method."
-                )
-            if self.finetune == "head" and not hasattr(self.potential, "head"):
-                raise InputError(
-                    f"Expected a potential with a submodule head for finetune='head', got "
-                    f"{type(self.potential).__name__}: name it so, or use finetune='all'."
-                )
+            needs = (
+                ("site_scores", by_words, "pseudo-likelihood"),
+                ("words", "vat" in NAMES.parts(self.method), "vat, which changes their vectors"),
+                ("head", self.finetune == "head", "finetune='head'"),
+            )
+            check_parts(self.potential, {name: purpose for name, needed, purpose in needs if needed})
             return copy.deepcopy(self.potential)
         vocabulary, preset = self.vocabulary_, PRESETS[self.preset]
         return TaggingPotential(
@@ -391,14 +383,8 @@ class SemiSupervisedTagger(BaseEstimator):
         """The user's word vectors, (own, size), or None."""
         if self.vectors is None:
             return None
-        found = torch.from_numpy(read_word_vectors(self.vectors, self.vocabulary_.words[: self.vocabulary_.own]))
-        size = PRESETS[self.preset].size
-        if found.shape[1] != size:
-            raise InputError(
-                f"Expected word vectors of {size} numbers for preset={self.preset!r}, got {found.shape[1]} in "
-                f"{self.vectors}: give a file of that size."
-            )
-        return found
+        words = self.vocabulary_.words[: self.vocabulary_.own]
+        return torch.from_numpy(read_word_vectors(self.vectors, words, PRESETS[self.preset].size))
 
     def _has_learnt_words(self) -> bool:
         """Whether the conditionals of single words were trained."""

@@ -1,6 +1,6 @@
 """What estimators accept; everything else is an `InputError` of one line."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ __all__ = [
     "check_finite",
     "check_labels",
     "check_match",
+    "check_parts",
     "check_sentences",
     "check_tags",
     "input_errors",
@@ -192,3 +193,13 @@ def check_tags(sentences: Sequence[Sequence[str]], tags: Sequence[Sequence[Any] 
             f"Expected at least two kinds of tags, got one only, {classes.tolist()[0]!r}: label with another."
         )
     return classes
+
+
+def check_parts(potential: object, needs: Mapping[str, str]) -> None:
+    """Refuse a network of the user's own without an attribute that something needs; ``needs`` says what for."""
+    for name, purpose in needs.items():
+        if not hasattr(potential, name):
+            raise InputError(
+                f"Expected a potential with {name} for {purpose}, got {type(potential).__name__}: add it, or choose "
+                "another method, estimator or finetune."
+            )

@@ -34,7 +34,8 @@ from torch import Tensor
 from fewlabels.data.sequences import normalise_digits
 from fewlabels.errors import InputError
 from fewlabels.files import TEMPORARY, read_utf8, write_atomically
-from fewlabels.sequence.text import UNKNOWN, Padded
+from fewlabels.sequence.sentences import Padded
+from fewlabels.sequence.vocabulary import UNKNOWN
 
 __all__ = ["LEXICON", "Pool", "PoolSentences", "write_pool"]
 

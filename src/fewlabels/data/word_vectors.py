@@ -19,7 +19,7 @@ from fewlabels.errors import InputError
 __all__ = ["read_word_vectors"]
 
 
-def read_word_vectors(path: str | Path, words: Sequence[str]) -> NDArray[np.float32]:
+def read_word_vectors(path: str | Path, words: Sequence[str], size: int | None = None) -> NDArray[np.float32]:
     r"""Read the vectors of given words; a word that is absent as it stands gets the vector of its lower-case form.
 
     Parameters
@@ -30,6 +30,8 @@ def read_word_vectors(path: str | Path, words: Sequence[str]) -> NDArray[np.floa
         last D fields, where D comes from the header or the first line. The first of several lines of a word counts.
     words : sequence of V str
         The words whose vectors are wanted. The file is read line by line and only their rows are kept.
+    size : int, optional
+        The D that is wanted; any by default.
 
     Returns
     -------
@@ -39,8 +41,9 @@ def read_word_vectors(path: str | Path, words: Sequence[str]) -> NDArray[np.floa
     Raises
     ------
     InputError
-        The file cannot be read or has no vectors, a line has too few or too many numbers or other lines than the header
-        says follow, or the vector of a wanted word has a field that is no finite number. File and line are named.
+        The file cannot be read, has no vectors or ones of another size, a line has too few or too many numbers or other
+        lines than the header says follow, or the vector of a wanted word has a field that is no finite number. File and
+        line are named.
 
     Examples
     --------
@@ -53,12 +56,14 @@ def read_word_vectors(path: str | Path, words: Sequence[str]) -> NDArray[np.floa
     """
     wanted = {form for word in words for form in (word, word.lower())}
     rows: dict[str, NDArray[np.float32]] = {}
-    size = 0
+    found = 0
     for number, word, fields in _rows(path):
-        size = len(fields)
+        found = len(fields)
+        if size not in (None, found):
+            raise InputError(f"{path}: expected vectors of {size} numbers, came {found}: get a file of that size")
         if word in wanted and word not in rows:
             rows[word] = np.array([_number(field, f"{path}:{number}") for field in fields], dtype=np.float32)
-    vectors = np.zeros((len(words), size), dtype=np.float32)
+    vectors = np.zeros((len(words), found), dtype=np.float32)
     for vector, word in zip(vectors, words, strict=True):
         vector[:] = rows.get(word, rows.get(word.lower(), 0.0))
     return vectors

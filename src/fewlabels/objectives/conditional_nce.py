@@ -40,7 +40,7 @@ from torch.nn.functional import softplus
 from fewlabels.objective import Batch, Objective, Terms
 from fewlabels.objectives.nce import log_potential
 from fewlabels.objectives.ranking import draw_words, mean_of, noise_of
-from fewlabels.sequence.text import Padded
+from fewlabels.sequence.sentences import Padded
 
 __all__ = ["ConditionalNCE", "corrupt"]
 

@@ -46,7 +46,7 @@ from torch.nn.functional import softplus
 
 from fewlabels.objective import Batch, Objective, Terms
 from fewlabels.sequence.language_model import LanguageModel
-from fewlabels.sequence.text import Padded
+from fewlabels.sequence.sentences import Padded
 
 __all__ = ["NCE", "WordPotential", "log_potential"]
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from fewlabels.objective import Batch, Objective, Terms
 from fewlabels.objectives.ranking import draw_words, mean_of, noise_of, rank, targets
-from fewlabels.sequence.text import Padded
+from fewlabels.sequence.sentences import Padded
 
 __all__ = ["PseudoLikelihood", "SiteScorer"]
 

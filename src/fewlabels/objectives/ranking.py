@@ -11,7 +11,7 @@ which, but for a constant, is the exact mean of -log softmax_w σ_i(w) at x_i as
 import torch
 from torch import Tensor
 
-from fewlabels.sequence.text import Padded
+from fewlabels.sequence.sentences import Padded
 
 __all__ = ["draw_words", "mean_of", "noise_of", "rank", "targets"]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fewlabels.sequence.potential import TaggingPotential
-from fewlabels.sequence.text import Padded
+from fewlabels.sequence.sentences import Padded
 
 __all__ = ["gibbs"]
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear, pad
 
-from fewlabels.sequence.text import Padded
+from fewlabels.sequence.sentences import Padded
 
 __all__ = ["LanguageModel"]
 

@@ -29,9 +29,10 @@ from fewlabels.errors import InputError
 from fewlabels.labels import LinearChain
 from fewlabels.sequence.encoder import Encoded, Encoder
 from fewlabels.sequence.presets import TINY, Preset
+from fewlabels.sequence.sentences import Padded
 from fewlabels.sequence.spans import Moves
 from fewlabels.sequence.spelling import CharCNN, FeatureBag
-from fewlabels.sequence.text import Padded, Spelling
+from fewlabels.sequence.vocabulary import Spelling
 
 __all__ = ["ChainHead", "TaggingPotential", "WordVectors"]
 
@@ -231,7 +232,7 @@ class TaggingPotential(nn.Module):
 
     Examples
     --------
-    >>> from fewlabels.sequence.text import Vocabulary
+    >>> from fewlabels.sequence.vocabulary import Vocabulary
     >>> vocabulary = Vocabulary.of([["a", "cat"]])
     >>> potential = TaggingPotential(vocabulary.spelling(), vocabulary.counts, 3)
     >>> potential(Padded(torch.tensor([[1, 2]]), torch.tensor([2]))).log_partition.shape

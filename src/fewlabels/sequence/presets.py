@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fewlabels.sequence.text import Spelling, Vocabulary
+from fewlabels.sequence.vocabulary import Spelling, Vocabulary
 
 __all__ = ["PAPER", "PRESETS", "SMALL", "TINY", "Preset"]
 

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fewlabels.sequence.text import NO_SYMBOL, Spelling
+from fewlabels.sequence.vocabulary import NO_SYMBOL, Spelling
 
 __all__ = ["CharCNN", "FeatureBag"]
 
@@ -57,7 +57,7 @@ class CharCNN(nn.Module):
     Parameters
     ----------
     spelling
-        Symbols of words, as `fewlabels.sequence.text.Vocabulary.symbols` gives them.
+        Symbols of words, as `fewlabels.sequence.vocabulary.Vocabulary.symbols` gives them.
     filters
         F, of each width.
     embedding
