@@ -97,6 +97,13 @@ def test_what_is_refused():
             calibrate(binary(np.array([0.5, 0.6])), np.array(y))
     with pytest.raises(InputError, match="one label a row"):
         calibrate(np.zeros((0, 2)), np.zeros(0))
+    right = binary(np.array([0.75, 0.75]))
+    for y in (["a", "b"], [1, 2], [-1, 0], [0.5, 1]):
+        with pytest.raises(InputError, match="labels from 0 to 1"):
+            calibrate(right, np.array(y))
+    for rows in (right * float("nan"), right / 2):
+        with pytest.raises(InputError, match="sum to 1"):
+            calibrate(rows, np.array([0, 1]))
     for errors, n in ((0, 0), (3, 2), (-1, 2)):
         with pytest.raises(InputError, match="errors among"):
             error_interval(errors, n)

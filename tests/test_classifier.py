@@ -45,7 +45,7 @@ def test_check_estimator_passes_but_for_the_one_check_that_takes_minus_one_for_a
 @pytest.mark.parametrize("method", [*NAMES.whole, "best"])
 def test_every_method_learns_tables(method):
     X, y, truth = blobs()
-    model = SemiSupervisedClassifier(method, weight=1.0, step_size=1.0, effort=0.1, random_state=0).fit(X, y)
+    model = SemiSupervisedClassifier(method, weight=1.0, step_size=1.0, effort=0.2, random_state=0).fit(X, y)
     assert model.score(X, truth) > 0.9
     p = model.predict_proba(X)
     assert p.shape == (120, 3)
@@ -396,7 +396,8 @@ def changed(array, place, value):
         (X0, np.array([1, "a", *[-1] * 118], dtype=object), "Unknown label type"),
         (X0, np.array([(1,), (2,), *[None] * 118], dtype=object), "Unknown label type|1d"),
         (X0, np.where(Y0 < 0, "-1", "a"), "dtype=object"),
-        (X0[:, 0], Y0, "2D array"),
+        (X0[:, 0], Y0, "^Expected 2D array, got 1D array instead: Reshape your data"),
+        (X0 + 1j, Y0, "^Complex data not supported$"),
         (changed(X0, (0, 0), "text"), Y0, "could not convert"),
         (np.zeros((0, 2)), Y0[:0], "0 sample"),
         (np.zeros((6, 2, 2, 2, 2)), [0, 0, 1, 1, -1, -1], "tables"),
@@ -416,12 +417,41 @@ def test_bad_data_gets_one_clear_line(X, y, message):
         ({"weight": "large"}, "weight"),
         ({"step_size": 0.0}, "step_size to be a positive number"),
         ({"effort": 0.0}, "effort to be a positive number"),
-        ({"folds": 1}, "folds to be at least 2"),
+        ({"folds": 1}, "folds to be an integer of at least 2"),
+        ({"folds": 2.5}, "folds to be an integer of at least 2"),
+        ({"folds": "2"}, "folds to be an integer of at least 2"),
+        ({"weight": None}, "weight to be a number of 0 or more or auto"),
+        ({"effort": None}, "effort to be a positive number"),
     ],
 )
 def test_bad_parameters_get_one_clear_line(parameters, message):
     with pytest.raises(InputError, match=message):
         SemiSupervisedClassifier(**parameters).fit(X0, Y0)
+
+
+def test_one_label_a_class_does_where_nothing_is_to_be_chosen():
+    y = np.full(120, -1)
+    y[[np.flatnonzero(Y0 == k)[0] for k in range(3)]] = range(3)
+    for method, weight in (("supervised", "auto"), ("joint", 1.0)):
+        model = SemiSupervisedClassifier(method, weight=weight, step_size=1.0, effort=0.01, random_state=0).fit(X0, y)
+        assert model.predict(X0).shape == (120,)
+    with pytest.raises(InputError, match="give weight and step_size"):
+        SemiSupervisedClassifier(**QUICK).fit(X0, y)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.str_, np.bool_])
+def test_labels_may_be_scalars_of_numpy_among_none(kind):
+    y = [kind(int(v) % 2) if v >= 0 else None for v in Y0]
+    model = SemiSupervisedClassifier("supervised", **QUICK).fit(X0, y)
+    assert model.classes_.tolist() == [kind(0).item(), kind(1).item()]
+
+
+@pytest.mark.parametrize("n", [-1, 2.5])
+def test_numbers_of_samples_that_are_none_are_refused(n):
+    model = SemiSupervisedClassifier("joint", weight=1.0, step_size=1.0, effort=0.01, random_state=0).fit(X0, Y0)
+    assert model.sample(0).shape == (0, 2)
+    with pytest.raises(InputError, match="how many to draw"):
+        model.sample(n)
 
 
 def test_wrong_shapes_at_predict_are_named():

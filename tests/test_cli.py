@@ -221,9 +221,19 @@ def test_images_from_fit_to_sample(work):
     assert json.loads(run("evaluate", "out", "pictures", "--json"))["error"] == 0
     assert run("score", "out", "unlabelled").startswith("row,u\n")
     run("sample", "out", "--out", "new.npz", "-n", "5")
-    assert samples("new.npz").shape == (5, 2, 3, 1)
+    drawn = samples("new.npz")
+    assert (drawn.shape, drawn.dtype) == ((5, 2, 3, 1), np.uint8)
+    assert drawn[:, 0, 0, 0].tolist() == [5, 250, 5, 250, 5]  # what the estimator drew, as pixels
     with Image.open("new.png") as sheet:
         assert sheet.size == (3 * 4, 2 * 3)
+        assert [sheet.getpixel((4 * column, 0))[0] for column in range(3)] == [5, 250, 5]
+    assert run("predict", "out", "new.npz").splitlines()[1].startswith("0,dark,")
+
+
+def test_grey_images_are_read_by_a_model_of_colours(work):
+    Image.fromarray(np.full((2, 3, 3), 240, dtype=np.uint8)).save("pictures/light/2.png")
+    run("fit", "pictures", "--out", "out")
+    assert run("predict", "out", "unlabelled").splitlines()[1].startswith(f"{Path('unlabelled/1.png')},light,")
 
 
 def test_samples_without_matplotlib(work, monkeypatch):

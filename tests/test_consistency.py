@@ -103,6 +103,15 @@ def test_a_teacher_is_a_copy_that_gives_no_gradient():
     assert teacher(X).scores.allclose(5 * X)
 
 
+def test_a_teacher_has_the_statistics_of_the_students_batch_norm():
+    norm = nn.BatchNorm1d(3)
+    teacher = Teacher(norm)
+    norm(5 + 2 * torch.randn(50, 3))
+    teacher.follow(norm, 0.9)
+    assert torch.equal(teacher.network.running_mean, norm.running_mean)
+    assert norm.running_mean.min() > 0.1
+
+
 def test_the_memory_is_a_weighted_mean_of_what_was_said_by_hand():
     objective, potential = TemporalEnsembling(4, 3, lambda x: x, weight=0.4, decay=0.6), Scores()
     said = [torch.randn(2, 3) for _ in range(4)]

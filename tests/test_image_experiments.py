@@ -39,6 +39,8 @@ def calls(tmp_path, monkeypatch, serially):
         return Splits(ImageSet(x[:40], y[:40]), ImageSet(x[40:], y[40:]), ("dark", "bright"))
 
     class Classifier:
+        choice_ = "used joint"
+
         def __init__(self, method, **parameters):
             self.method, self.given = method, {"method": method, **parameters}
 

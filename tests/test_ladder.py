@@ -64,8 +64,9 @@ def test_two_rungs_by_hand():
     torch.manual_seed(3)
     z = potential(x).scores.detach()
     noisy_x = x + 0.6 * torch.randn(7, 3)
-    noisy_z = potential(noisy_x).scores.detach() + 0.4 * z.std(0, correction=0) * torch.randn(7, 2)
-    top = g(ladder.a[1], (noisy_z - z.mean(0)) / z.std(0, correction=0), normalised(noisy_z.softmax(1)))
+    seen = normalised(potential(noisy_x).scores.detach()) + 0.4 * torch.randn(7, 2)
+    noisy_z = z.mean(0) + z.std(0, correction=0) * seen
+    top = g(ladder.a[1], seen, normalised(noisy_z.softmax(1)))
     bottom = g(ladder.a[0], noisy_x, normalised(top @ ladder.v[0].weight.T))
     torch.testing.assert_close(loss["denoise_1"], 2 * 0.7 * (top - normalised(z)).square().mean(), rtol=1e-4, atol=0)
     torch.testing.assert_close(loss["denoise_0"], 2 * 5.0 * (bottom - x).square().mean(), rtol=1e-4, atol=0)
@@ -85,9 +86,10 @@ def test_the_gamma_model_is_the_last_term_alone():
 
 @pytest.mark.parametrize("noise", [0.3, 1.0])
 def test_the_right_denoiser_attains_the_best_error_of_a_gaussian(noise):
-    """Of z ~ N(0, 1) under noise of variance v the best linear estimate errs by v / (1 + v), and no other slope does.
+    """Of z ~ N(0, 1) under noise of variance σ² the best linear estimate errs by σ² / (1 + σ²); other slopes err more.
 
-    At the input v = σ²; behind a linear layer the input's noise comes through in the same proportion, so v = 2 σ².
+    Behind a linear layer the input's noise comes through in the same proportion, and what is normalised there is
+    z̃ = (z + σ n) / √(1 + σ²) + σ n': with z it has the covariance (1 + σ²)^(-1/2), by itself the variance 1 + σ².
     """
     potential, x = Line(), torch.randn(100_000, 3)
     ladder = Ladder(potential, x, noise=noise, input_noise=noise, weights=(1.0,), gamma=False)
@@ -97,12 +99,12 @@ def test_the_right_denoiser_attains_the_best_error_of_a_gaussian(noise):
             ladder.a[1][1, 4] = slope
         return ladder(potential, unlabelled(x)).loss
 
-    v = 2 * noise**2
-    best = errors(1 / (1 + v))
+    whole = 1 + noise**2
+    best = errors(whole**-1.5)
     assert best["denoise_0"].item() == pytest.approx(noise**2 / (1 + noise**2), rel=0.02)  # its start is right
-    assert best["denoise_1"].item() == pytest.approx(v / (1 + v), rel=0.02)
+    assert best["denoise_1"].item() == pytest.approx(1 - whole**-2, rel=0.02)
     for slope in (0.8, 1.2):
-        assert errors(slope / (1 + v))["denoise_1"] > 1.01 * best["denoise_1"]
+        assert errors(slope * whole**-1.5)["denoise_1"] > 1.01 * best["denoise_1"]
 
 
 def test_what_is_known_above_helps_below():
@@ -253,7 +255,7 @@ def test_the_potentials_own_noise_is_off_and_the_ladders_is_on():
 
 
 def test_the_target_is_held_fixed():
-    """Γ at its start, by the chain rule: θ is reached by the corrupted pass alone, and by m and s of the clean one."""
+    """Γ at its start, by the chain rule: θ is reached by the corrupted pass alone."""
     potential, x = Line(), torch.randn(7, 3)
     ladder = Ladder(potential, x, input_noise=0.3, weights=(1.0,))
     torch.manual_seed(3)
@@ -261,10 +263,8 @@ def test_the_target_is_held_fixed():
     torch.manual_seed(3)
     w = potential.head.weight.detach().clone().requires_grad_()
     noise_below, noise = 0.3 * torch.randn(7, 3), 0.3 * torch.randn(7, 2)
-    z = x @ w.T
-    s = (z.var(0, correction=0) + 1e-6).sqrt()
-    seen = ((x + noise_below) @ w.T - z.mean(0)) / s + noise
-    (seen / 1.09 - normalised(z).detach()).square().mean().backward()
+    seen = normalised((x + noise_below) @ w.T) + noise
+    (seen / 1.09 - normalised(x @ w.T).detach()).square().mean().backward()
     torch.testing.assert_close(potential.head.weight.grad, w.grad, rtol=1e-3, atol=1e-6)
 
 

@@ -27,6 +27,13 @@ def test_weight_norm_convolution_is_a_convolution_by_the_normalised_weight():
     torch.testing.assert_close(layer(x), nn.functional.conv2d(x, weight, layer.b, 2, 1), atol=1e-5, rtol=1e-4)
 
 
+def test_units_that_are_constant_on_the_data_keep_their_scale():
+    layer = WeightNormLinear(4, 3, spread=0.5)
+    layer.initialise(torch.ones(20, 4))
+    torch.testing.assert_close(layer.g, torch.full((3, 1), 0.5))
+    torch.testing.assert_close(layer(torch.ones(1, 4)), torch.zeros(1, 3), atol=1e-6, rtol=0)
+
+
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_dropout_keeps_each_number_with_its_probability_and_scales_it(layout):
     dropout, x = Dropout(0.3), torch.full((20, 32, 11, 13), 3.0).contiguous(memory_format=layout).requires_grad_()

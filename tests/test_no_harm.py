@@ -7,7 +7,7 @@ from sklearn.datasets import make_blobs
 from fewlabels.errors import InputError
 from fewlabels.experiments import every_method, no_harm, outside, small_sets
 from fewlabels.experiments.every_method import run_every_method
-from fewlabels.experiments.no_harm import harm, run_no_harm, write_table
+from fewlabels.experiments.no_harm import harm, run_no_harm, worst_draw, write_table
 from fewlabels.experiments.outside import OUTSIDE, fit_outside
 from fewlabels.experiments.small_sets import METHODS, SETS, VARIANTS
 from fewlabels.recipes import DENSE
@@ -79,7 +79,7 @@ def test_every_run_is_stored_once_and_untouched_means_untouched(fits, tmp_path, 
     assert drawn == [{int(one.labelled)} for one in stored]  # the very number, of each class
     moons = [one for one in stored if one.dataset == "moons"]
     assert all(one.value == (SETS["moons"](one.seed, None).y_test != 0).mean() for one in moons)
-    assert "more than a standard error worse than labels alone at 0 of 6 places" in capsys.readouterr().out
+    assert "worse than labels alone at 0 of 6 places" in capsys.readouterr().out
 
 
 def test_mnist_is_left_out_without_data_but_not_in_silence_if_asked_for(fits):
@@ -100,6 +100,19 @@ def test_harm_is_counted_in_standard_errors_of_paired_differences():
     same = [run("supervised", 0.1, s) for s in range(3)] + [run("joint", 0.1, s) for s in range(3)]
     assert harm(same, "joint") == 0.0
     assert np.isnan(harm(same, "pretrain"))
+
+
+@pytest.mark.parametrize("gap", [0.136, 0.5, 0.33, 0.9])
+def test_a_single_bad_draw_is_one_standard_error_however_bad_and_is_told_apart(gap, tmp_path):
+    runs = [run("supervised", 0.05, s) for s in range(5)]
+    runs += [run("untouched", 0.05 + gap * (s == 3), s) for s in range(5)]
+    assert harm(runs) == pytest.approx(1.0)
+    assert worst_draw(runs) == pytest.approx(gap)
+    assert np.isnan(worst_draw(runs, "pretrain"))
+    path = tmp_path / "noharm-bench.jsonl"
+    write_runs(path, runs)
+    assert "at 0 of 1 places" in write_table(path)
+    assert f"+1.0       {100 * gap:+.2f}" in write_table(path)
 
 
 def test_the_table_names_the_places_of_harm(tmp_path):

@@ -1,5 +1,8 @@
 """The automatic choice, its folds, the scaling of inputs, and what is read off stored runs."""
 
+from dataclasses import replace
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
@@ -7,12 +10,20 @@ from fewlabels.errors import DivergenceError, InputError
 from fewlabels.estimation import choose_and_train
 from fewlabels.methods import SUPERVISED, Setting
 from fewlabels.model_selection import LabelledKFold, is_unlabelled
-from fewlabels.results import Run, read_runs, summarise, write_runs
+from fewlabels.results import Run, read_runs, summarise, whole, write_runs
 from fewlabels.scaling import Scaling
 from fewlabels.selection import candidates, choose
+from fewlabels.train import Record
 
 SETTINGS = [SUPERVISED, Setting(1.0, 1.0), Setting(0.1, 0.5)]
 FOLDS = [(np.array([0, 1]), np.array([2, 3])), (np.array([2, 3]), np.array([0, 1]))]
+
+
+class Model(NamedTuple):
+    """What training comes to: here, what it was given."""
+
+    given: object
+    history: list[Record]
 
 
 def judge_by(wrong):
@@ -80,14 +91,14 @@ def test_a_chosen_setting_that_diverges_on_all_labels_gives_way_to_supervised_tr
     def train(rows, setting, share, run, report, checkpoint):
         if share == 1.0 and setting.weight:
             raise DivergenceError("gone")
-        return setting
+        return Model(setting, [])
 
     def judge(model, held_out):
-        return np.full(len(held_out), 0.0 if model.weight else 0.5)
+        return np.full(len(held_out), 0.0 if model.given.weight else 0.5)
 
     rows, quiet = np.arange(4), lambda *arguments: None
     choice, model = choose_and_train(SETTINGS[:2], rows, FOLDS, train, judge, None, quiet)
-    assert model == SUPERVISED
+    assert model.given == SUPERVISED
     assert "diverged" in choice.reason
     with pytest.raises(DivergenceError):  # a fixed setting is what the user wants: no silent replacement
         choose_and_train(SETTINGS[1:2], rows, FOLDS, train, judge, None, quiet)
@@ -98,14 +109,25 @@ def test_the_choice_is_made_by_models_that_have_not_seen_the_held_out_labels_and
 
     def train(rows, setting, share, run, report, checkpoint):
         trained.append(set(rows.tolist()))
-        return trained[-1]
+        return Model(trained[-1], [])
 
-    def judge(seen, held_out):
-        assert not seen & set(held_out.tolist())
+    def judge(model, held_out):
+        assert not model.given & set(held_out.tolist())
         return np.zeros(len(held_out))
 
     choose_and_train(SETTINGS, np.arange(4), FOLDS, train, judge, None, lambda *arguments: None)
     assert trained == [{0, 1}, {2, 3}] * 3 + [{0, 1, 2, 3}]
+
+
+@pytest.mark.parametrize("times", [0, 3])
+def test_the_reason_tells_of_divergence_that_was_mended(times):
+    def train(rows, setting, share, run, report, checkpoint):
+        return Model(None, [Record("joint", 0, {}), Record("joint", 1, {}, times)])
+
+    rows, quiet = np.arange(4), lambda *arguments: None
+    choice, _ = choose_and_train(SETTINGS[1:2], rows, FOLDS, train, judge_by([0.0]), None, quiet)
+    assert ("step sizes were halved 3 x" in choice.reason) == (times == 3)
+    assert ("diverged" in choice.reason) == (times == 3)
 
 
 def test_no_unlabelled_row_is_ever_in_a_test_fold():
@@ -130,6 +152,22 @@ def test_folds_are_stratified_and_too_few_labels_are_named():
 def test_unlabelled_marks():
     assert is_unlabelled([1.0, float("nan"), -1.0]).tolist() == [False, True, True]
     assert is_unlabelled(["a", "b"]).tolist() == [False, False]
+    assert is_unlabelled(np.array(["a", Unknown(), -1], dtype=object)).tolist() == [False, True, True]
+
+
+class Unknown:
+    """As the NA of pandas: whether it equals anything is not known."""
+
+    def __eq__(self, other):
+        return self
+
+    def __ne__(self, other):
+        return self
+
+    def __bool__(self):
+        raise TypeError("neither")
+
+    __hash__ = None
 
 
 def test_scaling_is_one_for_alike_features_and_one_each_for_others():
@@ -143,6 +181,13 @@ def test_scaling_is_one_for_alike_features_and_one_each_for_others():
     np.testing.assert_allclose(Scaling.of(table).invert(scaled), table, rtol=1e-4, atol=1e-3)
     constant = np.ones((5, 2))
     assert np.isfinite(Scaling.of(constant).apply(constant)).all()
+
+
+def test_a_feature_that_is_constant_but_for_rounding_is_not_blown_up():
+    table = np.stack([np.random.default_rng(0).normal(size=1000), np.full(1000, 0.1) + 1e-16 * np.arange(1000)], 1)
+    assert table.std(0)[1] > 0
+    assert Scaling.of(table).scale[1] == pytest.approx(0.5**0.5, abs=0.05)  # the one scale of both
+    assert abs(Scaling.of(table).apply(np.array([[0.0, 0.2]]))[0, 1]) < 0.2
 
 
 def run(method, seed, value):
@@ -161,8 +206,16 @@ def test_summaries_pair_runs_by_seed():
     assert joint.seeds == 2
 
 
+def test_the_seconds_of_resumed_runs_are_left_out():
+    first, second = run("joint", 0, 0.1), replace(run("joint", 1, 0.2), seconds=0.1, config={"resumed": True})
+    assert summarise([first, second])[0].seconds == 1.5
+    assert np.isnan(summarise([second])[0].seconds) and whole(float("nan")) == ""
+
+
 def test_stored_runs_come_back(tmp_path):
     runs = [run("joint", 0, 0.1), run("supervised", 0, 0.2)]
     write_runs(tmp_path / "results.jsonl", runs)
     assert read_runs(tmp_path / "results.jsonl") == runs
     assert read_runs(tmp_path / "absent.jsonl") == []
+    with pytest.raises(ValueError, match="JSON"):  # which knows no NaN
+        write_runs(tmp_path / "results.jsonl", [run("joint", 0, float("nan"))])

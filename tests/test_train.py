@@ -12,9 +12,9 @@ from fewlabels.labels import Categorical
 from fewlabels.objective import Objective, Sum, Terms
 from fewlabels.objectives.persistent_cd import PersistentCD
 from fewlabels.objectives.supervised import Supervised
-from fewlabels.optimizers import adam, cosine
+from fewlabels.optimizers import adam, cosine, rmsprop
 from fewlabels.tabular import MLP
-from fewlabels.train import Stage, divergence, fit
+from fewlabels.train import Stage, divergence, fit, halvings
 
 
 class Net(nn.Module):
@@ -34,7 +34,7 @@ def problem(seed=0):
     pcd = PersistentCD(torch.randn(30, 3))
     stages = [
         Stage("pre-train", pcd, 130, adam(0.01), average=0.9),
-        Stage("joint", Sum(Supervised(), pcd), 170, adam(0.01, 0.02), schedule=cosine, reset=("head",)),
+        Stage("joint", Sum(Supervised(), pcd), 170, adam(0.01, 0.02), schedule=cosine, reset=("head",), continues=True),
     ]
     return Net(), stages, batches
 
@@ -197,6 +197,7 @@ def test_divergence_is_noticed_and_mended(kind):
     assert {group["lr"] for group in made[0].param_groups} == {0.0025}
     assert flat(potential).isfinite().all()
     assert [record.step for record in records] == sorted({record.step for record in records})
+    assert halvings(records) == 2
 
 
 def test_divergence_that_cannot_be_mended_is_an_error_that_says_what_to_do():
@@ -209,7 +210,28 @@ def test_divergence_names_what_is_wrong():
     one = torch.tensor(1.0)
     assert divergence(Terms({"a": one}, {})) is None
     assert "a is nan" in divergence(Terms({"a": one * float("nan")}, {}))
-    assert "u(data)" in divergence(Terms({}, {"u_data": one * 1e5, "u_samples": one}))
+    assert "u(samples)" in divergence(Terms({}, {"u_data": one * 2e3, "u_samples": one}))
+    assert "u(data) is" in divergence(Terms({}, {"u_data": one * -1e5, "u_samples": one * -1e5}))
+    assert divergence(Terms({}, {"u_data": one * 3e3, "u_samples": one * 2.5e3})) is None
+
+
+@pytest.mark.parametrize("continues", [False, True])
+def test_the_optimizer_goes_on_from_the_stage_before_where_it_is_asked_to(continues):
+    potential, _, batches = problem()
+    made = []
+
+    def still(potential, objective):
+        made.append(rmsprop(0.0)(potential, objective))  # weights, and so gradients of all labelled rows, stay
+        return made[-1]
+
+    potential.body[2].p = 0.0
+    batches = Batches(batches.x, batches.y, batches.x, labelled=12, unlabelled=1, seed=0)
+    stage = Stage("first", Supervised(), 3, still)
+    fit(potential, [stage, Stage("second", Supervised(), 2, still, continues=continues)], batches)
+    # the running mean of g² after n steps from 0 is (1 - 0.9^n) g²
+    expected = (1 - 0.9**5 if continues else 1 - 0.9**2) / (1 - 0.9**3)
+    before, after = (torch.cat([state["square"].flatten() for state in one.state.values()]) for one in made)
+    torch.testing.assert_close(after, before * expected, rtol=1e-4, atol=1e-9)
 
 
 def test_the_average_replaces_the_weights_at_the_end_of_a_stage():

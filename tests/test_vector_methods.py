@@ -9,7 +9,7 @@ from fewlabels.errors import InputError
 from fewlabels.methods import PRETRAINING, Setting
 from fewlabels.train import fit
 from fewlabels.vector_methods import ADDED, NAMES, vector_stages
-from fewlabels.vectors import PRESETS, build_players, build_potential
+from fewlabels.vectors import INITIAL, PRESETS, build_players, build_potential
 
 METHODS = [*NAMES.whole, "best", "pretrain+mean_teacher", "joint+pi+self_training"]
 
@@ -89,3 +89,12 @@ def test_weight_zero_is_supervised_training_whatever_the_method(method):
 def test_what_is_no_method_is_refused(method):
     with pytest.raises(InputError, match=r"Expected method to be one of .*joint.*best.*got"):
         NAMES.parts(method)
+
+
+def test_layers_are_initialised_from_rows_of_all_the_data_not_the_first():
+    torch.manual_seed(0)
+    data = torch.cat([0.01 * torch.randn(INITIAL, 6), torch.randn(3 * INITIAL, 6)])  # sorted, the narrow class first
+    potential = build_potential(None, PRESETS["dense"], data, 3)
+    assert potential.body[0](data).std(0).mean().item() == pytest.approx(1.0, abs=0.1)
+    first = build_potential(None, PRESETS["dense"], data[:INITIAL], 3)  # the control: what the first rows alone say
+    assert first.body[0](data).std(0).mean() > 10

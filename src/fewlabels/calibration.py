@@ -26,6 +26,9 @@ __all__ = ["Calibration", "calibrate", "error_interval"]
 BINS = 15
 """Of Guo et al."""
 
+SLACK = 1e-3
+"""By how much the probabilities of a row may miss 1, as those of float32 do."""
+
 
 class Calibration(NamedTuple):
     """A reliability diagram in numbers; B bins of equal width from 0 to 1, closed above.
@@ -61,7 +64,7 @@ def calibrate(probabilities: np.ndarray, y: np.ndarray) -> Calibration:
     Raises
     ------
     InputError
-        There is not one label for each row, or no row.
+        There is not one label for each row, or no row; rows that are no probabilities; labels beyond 0 to K - 1.
 
     Examples
     --------
@@ -71,7 +74,16 @@ def calibrate(probabilities: np.ndarray, y: np.ndarray) -> Calibration:
     """
     if not len(probabilities) or np.shape(y) != (len(probabilities),):
         raise InputError(f"Expected one label a row, got shapes {np.shape(probabilities)} and {np.shape(y)}.")
-    highest = np.max(probabilities, 1).astype(float)
+    probabilities, classes = np.asarray(probabilities, dtype=float), np.shape(probabilities)[1]
+    off = ~(abs(probabilities.sum(1) - 1) < SLACK)
+    if off.any():
+        raise InputError(f"Expected rows that sum to 1, got {probabilities[off][0]} in row {np.flatnonzero(off)[0]}.")
+    if not np.isin(y, np.arange(classes)).all():
+        raise InputError(
+            f"Expected labels from 0 to {classes - 1}, got {np.setdiff1d(y, np.arange(classes))[0]!r}: give the place "
+            "of each label among the classes, as np.searchsorted(classes, y) does."
+        )
+    highest = np.max(probabilities, 1)
     right = np.argmax(probabilities, 1) == y
     bins = np.digitize(highest, np.linspace(0, 1, BINS + 1)[1:-1], right=True)
     counts = np.bincount(bins, minlength=BINS)

@@ -37,7 +37,7 @@ from fewlabels.samplers import sghmc
 from fewlabels.scaling import Scaling
 from fewlabels.tabular import MLP
 from fewlabels.train import Record, fit
-from fewlabels.validation import check_finite, check_labels, input_errors
+from fewlabels.validation import check_count, check_finite, check_folds, check_labels, input_errors
 from fewlabels.vector_methods import NAMES, vector_stages
 from fewlabels.vectors import PRESETS, Preset, build_players, build_potential, empty_potential, preset_for, proposals
 
@@ -200,8 +200,11 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         data = torch.from_numpy(self._scaling.apply(x))
         rows = np.flatnonzero(codes >= 0)
         settings = settings_of(first, self.weight, self.step_size, WEIGHTS.get(first, ()))
-        folds = min(self.folds, int(np.bincount(codes[rows]).min()))
-        splits = list(LabelledKFold(folds).split(x[rows], codes[rows]))
+        folds = []
+        if len(settings) > 1:
+            check_folds(self.classes_, codes)
+            parts = min(self.folds, int(np.bincount(codes[rows]).min()))
+            folds = [(rows[a], rows[b]) for a, b in LabelledKFold(parts).split(x[rows], codes[rows])]
         state = Resumable(self, x, codes)
         train = self._trainer(preset, data, codes, state.seed)
 
@@ -212,9 +215,8 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
 
         small = not preset.wide and self.potential is None
         with progress_bar(self.verbose) as report, one_thread(small):
-            splits = [(rows[kept], rows[held_out]) for kept, held_out in splits]
             (self.setting_, self.choice_), trained = choose_and_train(
-                settings, rows, splits, train, judge, state.folder, report
+                settings, rows, folds, train, judge, state.folder, report
             )
         self._potential, self._proposals, self.history_ = trained
         state.done()
@@ -245,6 +247,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
     def sample(self, n: int = 1, random_state: int | None = None, steps: int = 20) -> np.ndarray:
         """Draw n inputs from the model, of the form of X: proposals kept from training, revised by Langevin steps."""
         check_is_fitted(self)
+        check_count(n)
         if self._proposals is None:
             chose = self.method != "supervised" and self.setting_.weight == 0
             raise InputError(

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -19,6 +20,7 @@ from fewlabels.files import TEMPORARY, write_atomically
 from fewlabels.methods import SUPERVISED, Setting
 from fewlabels.progress import Report
 from fewlabels.selection import SHORTER, Choice, candidates, choose, describe
+from fewlabels.train import Record, halvings
 
 __all__ = [
     "Resumable",
@@ -62,7 +64,16 @@ class Trainer(Protocol[Model]):
         ...
 
 
-Fitted = TypeVar("Fitted")
+class Trained(Protocol):
+    """The outcome of a training run: a model, and its records."""
+
+    @property
+    def history(self) -> list[Record]:
+        """Of all stages."""
+        ...
+
+
+Fitted = TypeVar("Fitted", bound=Trained)
 
 
 def check_parameters(estimator: BaseEstimator, named: Mapping[str, Iterable[str]]) -> None:
@@ -75,11 +86,11 @@ def check_parameters(estimator: BaseEstimator, named: Mapping[str, Iterable[str]
         value = given.get(name, 1.0)
         open_to_choice = name != "effort" and value == "auto"
         lowest = 0 if name == "weight" else np.nextafter(0, 1)
-        if not open_to_choice and (isinstance(value, str) or not lowest <= value < np.inf):
+        if not open_to_choice and (not isinstance(value, int | float | np.number) or not lowest <= value < np.inf):
             kind = "a positive number" if name != "weight" else "a number of 0 or more"
             raise InputError(f"Expected {name} to be {kind}{' or auto' if name != 'effort' else ''}, got {value!r}.")
-    if given["folds"] < 2:
-        raise InputError(f"Expected folds to be at least 2, got {given['folds']!r}.")
+    if not isinstance(given["folds"], Integral) or given["folds"] < 2:
+        raise InputError(f"Expected folds to be an integer of at least 2, got {given['folds']!r}.")
 
 
 def settings_of(method: str, weight: float | str, step_size: float | str, weights: Sequence[float]) -> list[Setting]:
@@ -102,7 +113,8 @@ def choose_and_train(
 ) -> tuple[Choice, Fitted]:
     """Choose among settings by cross-validation: the choice, and the model trained on all labels under it.
 
-    Should the chosen one then diverge for good, supervised training takes its place, and the reason says so.
+    Should the chosen one then diverge for good, supervised training takes its place, and the reason says so; it also
+    says where divergence had to be mended.
 
     Parameters
     ----------
@@ -142,6 +154,11 @@ def choose_and_train(
             SUPERVISED, f"{choice.reason}; it diverged on all labels, so supervised training took its place"
         )
         model = train(rows, SUPERVISED, 1.0, 0, overall.run(0.0, "training, supervised"), None)
+    times = halvings(model.history)
+    if times:
+        choice = choice._replace(
+            reason=f"{choice.reason}; training diverged, went back and was mended: step sizes were halved {times} x"
+        )
     return choice, model
 
 

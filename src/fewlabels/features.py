@@ -1,11 +1,41 @@
-"""What a potential makes of its inputs before its last layer decides: the features h(x)."""
+"""What a potential makes of its inputs on their way: layer by layer, and the features h(x) before its last layer."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fewlabels.labels import Categorical
+from fewlabels.layers import WeightNormConv, WeightNormLinear
 
-__all__ = ["features", "width"]
+__all__ = ["features", "through_layers", "width"]
+
+LAYERS = (WeightNormLinear, WeightNormConv, nn.Linear, nn.Conv2d)
+
+
+def through_layers(potential: nn.Module, x: Tensor, change: Callable[[Tensor], Tensor]) -> None:
+    """Send x through a potential and ``change`` it at every station: x itself, then what each layer with weights gives.
+
+    Layers are the dense and convolutional ones, torch's or the package's.
+
+    Examples
+    --------
+    >>> seen = []
+    >>> through_layers(nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)), torch.zeros(4, 2),
+    ...     lambda z: seen.append(tuple(z.shape)) or z)
+    >>> seen
+    [(4, 2), (4, 3), (4, 1)]
+    """
+
+    def hook(layer: nn.Module, inputs: Any, z: Tensor) -> Tensor:
+        return change(z)
+
+    with ExitStack() as hooks:
+        for layer in (part for part in potential.modules() if isinstance(part, LAYERS)):
+            hooks.callback(layer.register_forward_hook(hook).remove)
+        potential(change(x))
 
 
 def features(potential: nn.Module, x: Tensor) -> tuple[Categorical, Tensor]:

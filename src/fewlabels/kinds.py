@@ -10,6 +10,9 @@ from fewlabels.errors import InputError
 
 __all__ = ["KINDS", "Data", "Kind", "kind_of", "plain", "refuse_label"]
 
+CHANNELS = {1: ["grey"], 3: ["red", "green", "blue"]}
+"""The features of images, by how many there are a pixel."""
+
 
 class Data(NamedTuple):
     """What a command reads: inputs, labels (where there are any), the names of the rows and of the features.
@@ -94,13 +97,17 @@ def _image_training(data: Path, unlabelled: Path | None, label: str | None) -> D
     from fewlabels.data.images import read_images
 
     refuse_label(data, label, "images")
-    return Data(*read_images(data, unlabelled), columns=None)
+    x, y, names = read_images(data, unlabelled)
+    return Data(x, y, names, CHANNELS[x.shape[3]])
 
 
 def _image_inputs(data: Path, run: dict[str, Any], labelled: bool) -> Data:
-    from fewlabels.data.images import read_images
+    from fewlabels.data.images import as_rgb, read_images
 
-    return Data(*read_images(data), columns=None)
+    x, y, names = read_images(data)
+    if run["columns"] == CHANNELS[3]:
+        x = as_rgb(x)
+    return Data(x, y, names, CHANNELS[x.shape[3]])
 
 
 def _image_samples(x: Any, out: Path, run: dict[str, Any]) -> dict[Path, bytes]:
@@ -108,6 +115,7 @@ def _image_samples(x: Any, out: Path, run: dict[str, Any]) -> dict[Path, bytes]:
 
     from fewlabels.data.images import contact_sheet
 
+    x = np.rint(x).clip(0, 255).astype(np.uint8)
     stream = io.BytesIO()
     np.savez_compressed(stream, x=x)
     sheet = {out.with_suffix(".png"): contact_sheet(x)} if importlib.util.find_spec("matplotlib") else {}

@@ -62,11 +62,15 @@ class _WeightNorm(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Set g and b so that outputs on x have mean 0 and standard deviation ``spread`` for each unit."""
+        """Set g and b so that outputs on x have mean 0 and standard deviation ``spread`` for each unit.
+
+        A unit that is constant on x, whose standard deviation no g makes larger, keeps g = ``spread``.
+        """
         self.g.fill_(1.0)
         self.b.zero_()
         units = self(x).transpose(0, 1).flatten(1)
-        scale = self.spread / (units.std(1) + EPSILON)
+        deviation = units.std(1)
+        scale = self.spread / torch.where(deviation > EPSILON, deviation + EPSILON, 1.0)
         self.b.copy_(-units.mean(1) * scale)
         self.g.copy_(scale.view_as(self.g))
 

@@ -25,8 +25,16 @@ def is_unlabelled(y: Any) -> np.ndarray:
     if y.dtype.kind in "iuf":
         return (y == -1) | np.isnan(y) if y.dtype.kind == "f" else y == -1
     if y.dtype.kind == "O":
-        return np.array([v is None or v != v or (not isinstance(v, str) and v == -1) for v in y], dtype=bool)
+        return np.array([_is_missing(v) or (not isinstance(v, str) and v == -1) for v in y], dtype=bool)
     return np.zeros(len(y), dtype=bool)
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a value is None, NaN or another that is not equal to itself, such as the NA of pandas."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:  # NA is neither
+        return True
 
 
 class LabelledKFold:

@@ -46,6 +46,8 @@ class Recipe(NamedTuple):
         Labelled inputs a step, and as many unlabelled ones and samples.
     supervised, pretraining, finetune, joint, persistent, rival
         Plans of the stages; joint training has one or more phases.  The methods that are compared share one plan.
+    chain_noise
+        Standard deviation of the noise in a step of those chains, far below that of exact Langevin steps, as is usual.
     noise, joint_noise
         Standard deviation of noise on labelled inputs, alone or in the methods that are compared, and beside log p(x).
     label_weight
@@ -57,8 +59,8 @@ class Recipe(NamedTuple):
     view, far_view
         Standard deviations of the noise that makes another view of an input where no augmentation is given; the latter
         for views that are to share but what matters.
-    prior, field
-        How log p(x) is learnt alone, and beside labels.
+    prior, field, chains
+        How log p(x) is learnt alone, and beside labels; and beside labels by persistent chains.
     head
         What becomes of the head between pre-training and fine-tuning.  "new": u(x) = log Σ_y exp u(x, y), and the head
         starts afresh; "scalar": u(x) is one score, w · h(x), and the head starts afresh, as in the paper's text;
@@ -74,6 +76,8 @@ class Recipe(NamedTuple):
     rival: Plan
     prior: Field
     field: Field
+    chains: Field = Field(0.05, 0.005, 0.3, 5)
+    chain_noise: float = 0.1
     label_weight: float = 1.0
     noise: float = 0.0
     joint_noise: float = 0.0
@@ -113,7 +117,7 @@ SMALL = Recipe(
         Phase(Plan(5_600, rmsprop(1e-3, 1e-3), drop(0.57), average=0.999), entropy=0.5),
     ),
     persistent=Plan(8_000, adam(1e-3), cosine),
-    rival=Plan(6_000, rmsprop(1e-3), drop(0.7), average=0.999),
+    rival=Plan(8_000, rmsprop(1e-3), drop(0.7), average=0.999),
     prior=Field(1.0, 0.1, 0.02, 1, sample_control=0.1, noisy=True),
     field=Field(0.1, 0.01, 0.02, 1, sample_control=0.01, noisy=True),
 )
@@ -132,7 +136,7 @@ MNIST = Recipe(
         Phase(Plan(84_000, rmsprop(1e-4, 1e-3)), entropy=10.0),
     ),
     persistent=Plan(120_000, adam(1e-4), cosine),
-    rival=Plan(120_000, rmsprop(1e-3), drop(0.3)),
+    rival=Plan(120_000, rmsprop(1e-3), drop(0.3), average=0.999),
     prior=Field(1.0, 0.0, 0.003, 20, noisy=True),
     field=Field(1.0, 0.0, 0.003, 20, noisy=True),
     label_weight=10.0,
@@ -150,8 +154,11 @@ SVHN = MNIST._replace(
         Phase(Plan(73_200, rmsprop(1e-3, 1e-3)), entropy=10.0),
         Phase(Plan(146_400, rmsprop(1e-4, 1e-3 / 3)), entropy=10.0),
     ),
+    persistent=Plan(292_800, adam(1e-4), cosine),
+    rival=Plan(292_800, rmsprop(1e-3), drop(0.5), average=0.999),
     prior=Field(1.0, 0.0, 0.01, 10, noisy=True),
     field=Field(1.0, 0.0, 0.01, 10, noisy=True),
+    radius=0.1,
 )
 """The paper's for SVHN: 400 passes over 73,257 images; learning rates fall at 200, confidence from 100 on."""
 
@@ -160,8 +167,11 @@ CIFAR10 = MNIST._replace(
     pretraining=Plan(300_000, rmsprop(1e-3, 1e-3)),
     finetune=Plan(300_000, rmsprop(1e-3)),
     joint=(Phase(Plan(300_000, rmsprop(1e-3, 1e-3))),),
+    persistent=Plan(300_000, adam(1e-4), cosine),
+    rival=Plan(300_000, rmsprop(1e-3), average=0.999),
     prior=Field(0.01, 0.001, 0.003, 10, noisy=True),
     field=Field(0.01, 0.001, 0.003, 10, noisy=True),
     label_weight=1.0,
+    radius=0.1,
 )
 """The paper's for CIFAR-10: 600 passes over 50,000 images at one learning rate, without confidence."""

@@ -26,6 +26,7 @@ __all__ = [
     "percent",
     "read_runs",
     "summarise",
+    "whole",
     "write_runs",
 ]
 
@@ -109,7 +110,7 @@ def _run(line: str, where: str) -> Run:
 
 def write_runs(path: Path, runs: Iterable[Run]) -> None:
     """Replace a file by these runs, atomically."""
-    lines = [json.dumps(asdict(run), ensure_ascii=False) for run in runs]
+    lines = [json.dumps(asdict(run), ensure_ascii=False, allow_nan=False) for run in runs]
     write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
 
 
@@ -124,7 +125,7 @@ class Summary:
     paired_mean, paired_sd
         Of the differences from the reference method, seed by seed; NaN where there is none.
     seconds
-        Mean.
+        Mean over runs that were not resumed, whose clocks stood still meanwhile; NaN where there is none.
     seeds
         How many.
     """
@@ -146,7 +147,7 @@ def summarise(runs: Sequence[Run], reference: str = "supervised") -> list[Summar
         own = {run.seed: run for run in runs if run.method == method}
         values = np.array([run.value for run in own.values()])
         pairs = [run.value - base[seed] for seed, run in own.items() if seed in base and method != reference]
-        seconds = float(np.mean([run.seconds for run in own.values()]))
+        seconds = _mean([run.seconds for run in own.values() if not run.config.get("resumed")])
         summaries.append(Summary(method, values.mean(), _sd(values), _mean(pairs), _sd(pairs), seconds, len(own)))
     return summaries
 
@@ -170,6 +171,17 @@ def percent(mean: float, sd: float = float("nan")) -> str:
     if mean != mean:
         return ""
     return f"{100 * mean:.2f}" if sd != sd else f"{100 * mean:.2f} ± {100 * sd:.2f}"
+
+
+def whole(value: float) -> str:
+    """A number without decimals; empty where there is none.
+
+    Examples
+    --------
+    >>> whole(12.6), whole(float("nan"))
+    ('13', '')
+    """
+    return "" if value != value else f"{value:.0f}"
 
 
 @cache

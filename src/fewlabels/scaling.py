@@ -8,6 +8,9 @@ __all__ = ["Scaling"]
 
 ALIKE = 4.0
 
+ROUNDING = 1e-9
+"""A feature whose standard deviation is smaller than this part of its values varies by rounding alone."""
+
 
 class Scaling(NamedTuple):
     """The affine map x -> (x - shift) / scale.
@@ -29,7 +32,7 @@ class Scaling(NamedTuple):
 
         Each feature is centred.  Where features are alike, as pixels are (the largest standard deviation at most four
         times the median one), one scale serves all, so that a pixel that hardly varies is not blown up; otherwise each
-        feature has its own.
+        feature has its own.  One that is constant but for rounding is only centred.
 
         Examples
         --------
@@ -39,6 +42,7 @@ class Scaling(NamedTuple):
         True
         """
         spread = x.std(0)
+        spread = np.where(spread > ROUNDING * abs(x).max(0), spread, 0.0)
         varying = np.sort(spread[spread > 0])
         if not len(varying):
             return cls(x.mean(0), np.ones_like(spread))

@@ -54,7 +54,7 @@ from fewlabels.sequence.spans import Moves
 from fewlabels.sequence.vocabulary import Vocabulary
 from fewlabels.start import Start
 from fewlabels.train import Record, Stage, fit
-from fewlabels.validation import check_match, check_parts, check_sentences, split_features
+from fewlabels.validation import check_count, check_match, check_parts, check_sentences, split_features
 
 __all__ = ["SemiSupervisedTagger"]
 
@@ -264,6 +264,7 @@ class SemiSupervisedTagger(BaseEstimator):
     def sample(self, n: int = 1, random_state: int | None = None) -> list[list[str]]:
         """Draw n sentences by Gibbs sampling over the model's conditionals of single words, from random words."""
         check_is_fitted(self)
+        check_count(n)
         if not self._has_learnt_words() or not isinstance(self._potential, TaggingPotential):
             raise InputError(
                 f"Expected a model of log p(x) to sample from, but this one was trained with method={self.method!r} "

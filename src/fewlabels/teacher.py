@@ -32,9 +32,11 @@ class Teacher(nn.Module):
 
     @torch.no_grad()
     def follow(self, potential: nn.Module, decay: float) -> None:
-        """Move the weights: θ' ← decay θ' + (1 - decay) θ; 0 copies."""
+        """Move the weights: θ' ← decay θ' + (1 - decay) θ; 0 copies; buffers are copied."""
         for own, other in zip(self.network.parameters(), potential.parameters(), strict=True):
             own.lerp_(other, 1 - decay)
+        for own, other in zip(self.network.buffers(), potential.buffers(), strict=True):
+            own.copy_(other)
 
     def train(self, mode: bool = True) -> "Teacher":
         """Stay without dropout and noise, whatever is asked."""

@@ -24,14 +24,15 @@ from fewlabels.layers import initialise_from_data
 from fewlabels.objective import Objective, Terms
 from fewlabels.optimizers import Maker, Schedule, constant
 
-__all__ = ["Record", "Stage", "divergence", "fit", "total", "train"]
+__all__ = ["Record", "Stage", "divergence", "fit", "halvings", "total", "train"]
 
 GUARD_EVERY = 25
 SNAPSHOT_EVERY = 100
 RECORDS = 200
 CALMS = 6
 INITIAL = 500
-RUNAWAY = 1e3
+RUNAWAY, LEVEL = 1e3, 1e4
+"""Of u(data) - u(samples), and of u(data), whose level may drift: more than this is divergence."""
 
 
 class Stage(NamedTuple):
@@ -57,6 +58,9 @@ class Stage(NamedTuple):
     reset
         Names of submodules of the potential that are initialised again first, such as ``("head",)``; weight-normalised
         ones from labelled data.
+    continues
+        Whether the optimiser's running means go on from the stage before, which has the same players and the same kind
+        of optimiser.
     """
 
     name: str
@@ -67,14 +71,32 @@ class Stage(NamedTuple):
     average: float = 0.0
     clip: float | None = None
     reset: tuple[str, ...] = ()
+    continues: bool = False
 
 
 class Record(NamedTuple):
-    """What a recorded step looked like; the losses are weighted, as minimised."""
+    """What a recorded step looked like; the losses are weighted, as minimised.
+
+    ``halvings`` says how often the stage's learning rates had been halved, since training had diverged.
+    """
 
     stage: str
     step: int
     values: dict[str, float]
+    halvings: int = 0
+
+
+def halvings(records: Sequence[Record]) -> int:
+    """How often learning rates were halved in all stages, since training had diverged.
+
+    Examples
+    --------
+    >>> first, second = [Record("first", 0, {}), Record("first", 9, {}, 2)], [Record("second", 0, {}, 1)]
+    >>> halvings(first + second)
+    3
+    """
+    ends = [i for i, record in enumerate(records) if record.step == 0] + [len(records)]
+    return sum(records[i - 1].halvings for i in ends if i)
 
 
 def train(
@@ -125,7 +147,8 @@ def fit(
     """Train the potential through the stages, in place.
 
     Divergence (a loss or u that is not finite, or runs away) is noticed within 25 steps; training goes back to the
-    last good state, halves the learning rates and the chains' step sizes and tries again, six times.
+    last good state, halves the learning rates and the chains' step sizes and tries again, six times; `halvings` of the
+    records tells how often.
 
     Parameters
     ----------
@@ -152,12 +175,13 @@ def fit(
     saved = checkpoint.load() if checkpoint is not None else None
     steps_before, steps_in_all = 0, sum(stage.steps for stage in stages)
     records: list[Record] = []
-    with torch.random.fork_rng(devices=[]):
+    optimizer: torch.optim.Optimizer | None = None
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []):
         for number, stage in enumerate(stages):
             if saved is None or saved["stage"] <= number:
                 earlier = [past.objective for past in stages[:number]]
                 _reset(potential, stage.reset, batches, _mix(seed, number))
-                run = _StageRun(potential, stage, number, seed, records, earlier, bfloat16)
+                run = _StageRun(potential, stage, number, seed, records, earlier, bfloat16, optimizer)
                 if saved is not None and saved["stage"] == number:
                     run.load(saved)
                     run.recent = saved
@@ -169,7 +193,7 @@ def fit(
                     if checkpoint is not None:  # a step may be half done: save the last state known to be whole
                         checkpoint.save(run.recent)
                     raise
-                records = run.records
+                records, optimizer = run.records, run.optimizer
                 if checkpoint is not None:
                     checkpoint.save(run.state())
             steps_before += stage.steps
@@ -188,12 +212,16 @@ class _StageRun:
         records: list[Record],
         earlier: list[Objective],
         bfloat16: bool,
+        before: torch.optim.Optimizer | None,
     ) -> None:
         self.potential, self.stage, self.number, self.seed = potential, stage, number, seed
         self.bfloat16 = bfloat16
         self.earlier = earlier  # players of stages that are over: sampling may want them
         self.records, self.done, self.calms = list(records), 0, 0
         self.optimizer = stage.optimizer(potential, stage.objective)
+        if stage.continues and before is not None:
+            means = copy.deepcopy(before.state_dict()["state"])
+            self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": means})
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.average = AveragedModel(potential, multi_avg_fn=_moving_average(stage.average)) if stage.average else None
         self.recent = self.state()
@@ -231,7 +259,7 @@ class _StageRun:
         ):  # fmt: skip
             if self.done % every == 0:
                 values = {name: value.item() for name, value in (terms.loss | terms.info).items()}
-                self.records.append(Record(stage.name, self.done, values))
+                self.records.append(Record(stage.name, self.done, values, self.calms))
             if self.average is not None:
                 self.average.update_parameters(self.potential)
             self.done += 1
@@ -291,9 +319,11 @@ def divergence(terms: Terms) -> str | None:
         if not value.isfinite():
             return f"{name} is {value.item()}"
     if "u_samples" in terms.info:
-        gap = (terms.info["u_data"] - terms.info["u_samples"]).item()
+        u, gap = terms.info["u_data"].item(), (terms.info["u_data"] - terms.info["u_samples"]).item()
         if abs(gap) > RUNAWAY:
             return f"u(data) - u(samples) is {gap:.3g}, beyond ±{RUNAWAY:g}"
+        if abs(u) > LEVEL:
+            return f"u(data) is {u:.3g}, beyond ±{LEVEL:g}"
     return None
 
 
@@ -319,7 +349,7 @@ def _reset(potential: nn.Module, names: Sequence[str], batches: Batches, seed: i
         if reset is not None:
             reset()
     potential.eval()
-    initialise_from_data(potential, batches.x[torch.arange(min(INITIAL, len(batches.x)))], modules)
+    initialise_from_data(potential, batches.x[torch.randperm(len(batches.x))[:INITIAL]], modules)
 
 
 def _seed_global(seed: int) -> None:
@@ -327,6 +357,8 @@ def _seed_global(seed: int) -> None:
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_initialized():
         torch.cuda.manual_seed_all(seed)
+    if torch.backends.mps.is_available():
+        torch.mps.manual_seed(seed)
 
 
 def _mix(*numbers: int) -> int:

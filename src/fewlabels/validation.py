@@ -1,7 +1,9 @@
 """What estimators accept; everything else is an `InputError` of one line."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,9 @@ from fewlabels.errors import InputError
 from fewlabels.model_selection import is_unlabelled
 
 __all__ = [
+    "check_count",
     "check_finite",
+    "check_folds",
     "check_labels",
     "check_match",
     "check_parts",
@@ -31,7 +35,8 @@ def input_errors() -> Iterator[None]:
     except InputError:
         raise
     except ValueError as error:
-        raise InputError(" ".join(str(error).split())) from error
+        text = re.sub(r"\s(array=)?\[.*\]\.?\s", " ", str(error), flags=re.DOTALL)  # scikit-learn shows all of X
+        raise InputError(" ".join(text.split())) from error
 
 
 def check_finite(x: np.ndarray) -> None:
@@ -62,7 +67,7 @@ def check_labels(y: Any, rows: int) -> tuple[np.ndarray, np.ndarray]:
     Raises
     ------
     InputError
-        No labelled row, one class only, a class with one example, labels of unknown type, a wrong number of labels.
+        No labelled row, one class only, labels of unknown type, a wrong number of labels.
     """
     if y is None:
         raise InputError("fit requires y to be passed, but the target y is None: use -1 for unlabelled rows.")
@@ -78,20 +83,30 @@ def check_labels(y: Any, rows: int) -> tuple[np.ndarray, np.ndarray]:
     if not labelled.any():
         raise InputError("Expected labelled rows, but all labels are -1: label at least two rows of each class.")
     classes, codes = _classes_of(y[labelled])
-    counts = np.bincount(codes)
     if len(classes) < 2:
         raise InputError(
             f"Expected at least two classes, got one class only, {classes.tolist()[0]!r}: label rows of another."
         )
-    if counts.min() < 2:
-        rarest = classes.tolist()[counts.argmin()]
-        raise InputError(
-            f"Expected at least two labelled rows of each class, got one of class {rarest!r}: label another or "
-            "leave that class out."
-        )
     full = np.full(len(y), -1)
     full[labelled] = codes
     return classes, full
+
+
+def check_folds(classes: np.ndarray, codes: np.ndarray) -> None:
+    """Refuse a class with one labelled row, without which no cross-validation can tell anything; -1 is unlabelled."""
+    counts = np.bincount(codes[codes >= 0])
+    rarest = classes.tolist()[counts.argmin()]
+    if counts.min() < 2:
+        raise InputError(
+            f"Expected at least two labelled rows of each class, got one of class {rarest!r}: label another, leave "
+            "that class out, or give weight and step_size, so that nothing is to be chosen."
+        )
+
+
+def check_count(n: Any) -> None:
+    """Refuse a number of samples that is no integer of 0 or more."""
+    if not isinstance(n, Integral) or n < 0:
+        raise InputError(f"Expected how many to draw, an integer of 0 or more, got {n!r}.")
 
 
 def _as_array(y: Any) -> np.ndarray:
@@ -104,13 +119,14 @@ def _as_array(y: Any) -> np.ndarray:
 
 def _classes_of(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if labels.dtype.kind == "O":
-        kinds = {type(value).__name__ for value in labels.tolist()}
+        values = [value.item() if isinstance(value, np.generic) else value for value in labels]
+        kinds = {type(value).__name__ for value in values}
         if len(kinds) > 1 or not kinds <= {"str", "int", "bool"}:
             raise InputError(
                 f"Unknown label type: expected labels that are all text, all integers or all booleans, got "
                 f"{', '.join(sorted(kinds))}: convert them to one."
             )
-        labels = np.array(labels.tolist())
+        labels = np.array(values)
     with input_errors():
         check_classification_targets(labels)
     classes, codes = np.unique(labels, return_inverse=True)

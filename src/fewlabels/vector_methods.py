@@ -153,16 +153,20 @@ def joint(players: VectorPlayers, setting: Setting, terms: Sequence[str] = ()) -
         labels = Supervised(recipe.label_weight, noise=recipe.joint_noise)
         return players.stage("+".join([name, *terms]), Sum(labels, field, *added), phase.plan)
 
-    return [phase(one) for one in recipe.joint]
+    first, *later = map(phase, recipe.joint)
+    return [first, *(stage._replace(continues=True) for stage in later)]
 
 
 def persistent(players: VectorPlayers, setting: Setting) -> list[Stage]:
     """Joint training with persistent chains in place of a generator."""
+    recipe, weight = players.recipe, setting.weight
+    chains = recipe.chains
     field = PersistentCD(
-        players.start, weight=0.05 * setting.weight, control=0.005 * setting.weight, step_size=0.3 * setting.step_size,
-        noise=0.1 * setting.step_size**0.5,
+        players.start, weight=chains.weight * weight, control=chains.control * weight,
+        sample_control=chains.sample_control * weight, step_size=chains.step_size * setting.step_size,
+        steps=chains.steps, noise=recipe.chain_noise * setting.step_size**0.5,
     )  # fmt: skip
-    return [players.stage("joint", Sum(Supervised(), field), players.recipe.persistent)]
+    return [players.stage("joint", Sum(Supervised(), field), recipe.persistent)]
 
 
 def virtual_adversarial(players: VectorPlayers, weight: float) -> Objective:

@@ -151,9 +151,9 @@ def empty_potential(own: nn.Module | None, preset: Preset, shape: Sequence[int],
 
 
 def build_potential(own: nn.Module | None, preset: Preset, data: Tensor, labels: int) -> nn.Module:
-    """As `empty_potential`, with weight-normalised layers initialised from data, (N, ...)."""
+    """As `empty_potential`, with weight-normalised layers initialised from some of the data, (N, ...)."""
     potential = empty_potential(own, preset, data.shape[1:], labels)
-    initialise_from_data(potential, data[:INITIAL])
+    initialise_from_data(potential, data[torch.randperm(len(data))[:INITIAL]])
     return potential
 
 
@@ -178,8 +178,8 @@ def build_players(
         if isinstance(generator, ConvGenerator):
             initialise_from_data(generator, torch.rand(INITIAL, generator.latent))
     generator.to(data.device)
-    start = data[torch.randint(len(data), (min(CHAINS, 10 * len(data)),), device=data.device)]
-    start = start + 0.3 * torch.randn_like(start)
+    start = data[torch.randint(len(data), (min(CHAINS, 10 * len(data)),)).to(data.device)]
+    start = start + 0.3 * torch.randn(start.shape, dtype=start.dtype).to(data.device)
     names = {name for name, _ in potential.named_modules()}
     heads = tuple(name for name in ("head", "network.head") if name in names)
     return VectorPlayers(preset.recipe, potential, data, rows, y, augmentation, generator, start, heads, effort)

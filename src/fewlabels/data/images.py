@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fewlabels.data.tables import parse_labels
 from fewlabels.errors import InputError
 
-__all__ = ["Images", "contact_sheet", "read_images"]
+__all__ = ["Images", "as_rgb", "contact_sheet", "read_images"]
 
 _GREY_MODES = {"1", "L", "LA", "La"}
 _DEEP_MODES = ("I", "F")
@@ -83,7 +83,7 @@ def contact_sheet(x: NDArray[Any]) -> bytes:
     from matplotlib import image
 
     x = x if x.dtype == np.uint8 else np.rint(255 * np.clip(x, 0, 1)).astype(np.uint8)
-    x = _as_rgb(x[..., None] if x.ndim == 3 else x)
+    x = as_rgb(x[..., None] if x.ndim == 3 else x)
     n, height, width, _ = x.shape
     columns = math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
@@ -146,7 +146,7 @@ def _decoded(files: list[Path], y: NDArray[np.object_]) -> Images:
         arrays.append(_pixels(file))
         _check_sizes(arrays[0], files[0], arrays[-1], file)
     if len({array.shape[2] for array in arrays}) > 1:
-        arrays = [_as_rgb(array) for array in arrays]
+        arrays = [as_rgb(array) for array in arrays]
     return Images(np.stack(arrays), y, [str(file) for file in files])
 
 
@@ -225,11 +225,12 @@ def _joined(first: Images, second: Images) -> Images:
     _check_sizes(first.x[0], first.names[0], second.x[0], second.names[0])
     xs = [first.x, second.x]
     if first.x.shape[3] != second.x.shape[3]:
-        xs = [_as_rgb(x) for x in xs]
+        xs = [as_rgb(x) for x in xs]
     return Images(np.concatenate(xs), np.concatenate([first.y, second.y]), first.names + second.names)
 
 
-def _as_rgb(x: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def as_rgb(x: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return images (..., C) with three channels: grey ones in all three."""
     return x if x.shape[-1] == 3 else np.repeat(x, 3, axis=-1)
 
 

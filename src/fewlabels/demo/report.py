@@ -97,7 +97,7 @@ def _curves(histories: dict[str, list[Any]]) -> Figure:
     figure, panels = plt.subplots(1, max(1, len(histories)), figsize=(11, 3.2), layout="constrained", squeeze=False)
     for axes, (method, history) in zip(panels[0], histories.items(), strict=False):
         step, offset, previous, seen, begins = 0, 0, None, {}, []
-        for stage, at, values in history:
+        for stage, at, values, _ in history:
             if stage != previous:
                 begins.append((step + at, stage))
                 offset, previous = step, stage

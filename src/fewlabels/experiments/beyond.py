@@ -28,7 +28,7 @@ from fewlabels.experiments.runner import CACHE, Job, run_jobs
 from fewlabels.experiments.table3 import score, written_pool
 from fewlabels.files import write_atomically
 from fewlabels.progress import progress_bar
-from fewlabels.results import Run, code_version, environment, percent, read_runs, summarise
+from fewlabels.results import Run, code_version, environment, percent, read_runs, summarise, whole
 from fewlabels.tagger import SemiSupervisedTagger
 
 __all__ = ["CASES", "Case", "run_beyond", "write_table"]
@@ -154,7 +154,7 @@ def write_table(path: Path) -> str:
         for row in summarise(own):
             table.add_row(
                 f"{name}, {own[0].metric}", f"{own[0].labelled:.0%}", row.method, percent(row.mean, row.sd),
-                percent(row.paired_mean, row.paired_sd), f"{row.seconds:.0f}", str(row.seeds),
+                percent(row.paired_mean, row.paired_sd), whole(row.seconds), str(row.seeds),
             )  # fmt: skip
     choices = [
         f"{run.dataset}, {run.method}, seed {run.seed}: {run.config['choice']}"

@@ -12,7 +12,7 @@ from fewlabels.calibration import error_interval
 from fewlabels.experiments.plain_text import plain_text, titled
 from fewlabels.experiments.published import FIG_1, TABLE_2
 from fewlabels.files import write_atomically
-from fewlabels.results import Run, Summary, percent, read_runs, summarise
+from fewlabels.results import Run, Summary, percent, read_runs, summarise, whole
 
 __all__ = ["METHODS", "crossing", "sheets", "write_fig1", "write_table2"]
 
@@ -117,7 +117,7 @@ def _figures(row: Summary | None) -> list[str]:
 
 
 def _cost(row: Summary | None) -> list[str]:
-    return ["", ""] if row is None else [f"{row.seconds:.0f}", str(row.seeds)]
+    return ["", ""] if row is None else [whole(row.seconds), str(row.seeds)]
 
 
 def _further(runs: Sequence[Run], method: str) -> list[str]:

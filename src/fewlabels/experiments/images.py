@@ -73,7 +73,7 @@ SETS = {
     ),
     "mnist": Case(
         lambda data: read_mnist(data / "MNIST" / "raw"), 100, {"bench": "small", "paper": "mnist"},
-        {"bench": (0.002, 0.01, 0.1, 0.5, 1.0)},
+        dict.fromkeys(("bench", "paper"), (0.002, 0.01, 0.1, 0.5, 1.0)),
     ),
     "svhn": Case(
         lambda data: read_svhn(data / "svhn"), 1000, {"paper": "svhn"}, {"paper": (0.014, 0.1, 0.25, 0.5, 1.0)},
@@ -238,7 +238,8 @@ def train_and_test(run: Run, data: Path, accelerator: str, out: Path) -> list[Ru
     values = {"error": float((p.argmax(1) != splits.test.y).mean()), "ece": calibration.ece}
     inside, outside = (model.outlier_scores(x) for x in _inside_and_outside(splits.test.x))
     values |= {f"auroc_{name}": value for name, value in auroc(inside, outside).items()}
-    diagram = {name: getattr(calibration, name).tolist() for name in ("confidence", "accuracy", "share")}
+    measured["choice"] = model.choice_
+    diagram = {name: _plain(getattr(calibration, name)) for name in ("confidence", "accuracy", "share")}
     if run.method in SAMPLED and run.seed == 0:
         _write_sheets(model, run, out)
     return [
@@ -248,6 +249,11 @@ def train_and_test(run: Run, data: Path, accelerator: str, out: Path) -> list[Ru
         )
         for metric, value in values.items()
     ]  # fmt: skip
+
+
+def _plain(values: np.ndarray) -> list[float | None]:
+    """As JSON has them, which knows no NaN."""
+    return [None if value != value else value for value in values.tolist()]
 
 
 def _labelled(run: Run, y: np.ndarray) -> np.ndarray:

@@ -14,10 +14,13 @@ from fewlabels.experiments.small_sets import METHODS, UNTOUCHED, run_small_sets
 from fewlabels.files import write_atomically
 from fewlabels.results import Run, percent, read_runs, summarise
 
-__all__ = ["COUNTS", "harm", "run_no_harm", "write_table"]
+__all__ = ["COUNTS", "harm", "run_no_harm", "worst_draw", "write_table"]
 
 COUNTS = (2, 5, 10)
 """Labels of each class."""
+
+ROUNDING = 1e-9
+"""Where draws differ at one place only, the difference is one standard error, exactly."""
 
 UNASKED = ("supervised", "pretrain", "joint", UNTOUCHED, *OUTSIDE)
 """The rows where none are named."""
@@ -65,12 +68,23 @@ def harm(runs: Sequence[Run], method: str = UNTOUCHED) -> float:
     return row.paired_mean / (row.paired_sd / row.seeds**0.5) if row.paired_sd else float(np.inf * row.paired_mean)
 
 
+def worst_draw(runs: Sequence[Run], method: str = UNTOUCHED) -> float:
+    """The most by which a method's error lies above that of labels alone on one draw; NaN where one was not run.
+
+    A single bad draw weighs no more than one standard error in `harm`, however bad it is.
+    """
+    base = {run.seed: run.value for run in runs if run.method == "supervised"}
+    return max(
+        (run.value - base[run.seed] for run in runs if run.method == method and run.seed in base), default=float("nan")
+    )
+
+
 def write_table(path: Path) -> str:
     """Write the table of a file of stored runs beside it, as .txt, and return it."""
     runs = read_runs(path)
     methods = [name for name in METHODS if any(run.method == name for run in runs)]
     table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("data", "labels a class", *methods, f"{UNTOUCHED}: s.e. above supervised"):
+    for heading in ("data", "labels a class", *methods, f"{UNTOUCHED}: s.e. above supervised", "worst draw"):
         table.add_column(heading, justify="left" if heading == "data" else "right")
     worst: list[tuple[float, str]] = []
     for name in dict.fromkeys(run.dataset for run in runs):
@@ -79,7 +93,8 @@ def write_table(path: Path) -> str:
             shown = {row.method: percent(row.mean, row.sd) for row in summarise(own)}
             distance = harm(own)
             worst.append((distance, f"{name}, {count:g} labels a class"))
-            table.add_row(name, f"{count:g}", *(shown.get(m, "") for m in methods), f"{distance:+.1f}")
+            figures = (shown.get(m, "") for m in methods)
+            table.add_row(name, f"{count:g}", *figures, f"{distance:+.1f}", f"{100 * worst_draw(own):+.2f}")
     draws = f"{len({run.seed for run in runs})} draws; test error in percent, mean ± sd."
     shown = plain_text([table, f"{_verdict(worst)} {draws}"], 190)
     write_atomically(path.with_suffix(".txt"), shown.encode())
@@ -90,8 +105,8 @@ def _verdict(distances: Sequence[tuple[float, str]]) -> str:
     known = [(distance, place) for distance, place in distances if distance == distance]
     if not known:
         return "Not run: the untouched classifier and labels alone."
-    above = [place for distance, place in known if distance > 1]
+    above = [place for distance, place in known if distance > 1 + ROUNDING]
     return (
-        f"Untouched, joint training is more than a standard error worse than labels alone at {len(above)} of "
-        f"{len(known)} places{': ' + '; '.join(above) if above else ''}."
+        f"Untouched, joint training is more than a standard error of the paired difference worse than labels alone at "
+        f"{len(above)} of {len(known)} places{': ' + '; '.join(above) if above else ''}."
     )

@@ -1,9 +1,9 @@
 """What users would pick instead: scikit-learn's classifiers, tuned by cross-validation on the labels."""
 
+import warnings
 from typing import Any
 
 import numpy as np
-from sklearn.calibration import CalibratedClassifierCV
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -63,9 +63,11 @@ def _fitted(name: str, x: np.ndarray, y: np.ndarray) -> Any:
     svc = GridSearchCV(SVC(), {"C": [1, 10, 100], "gamma": _widths(x)}, cv=LabelledKFold(folds)).fit(x[known], y[known])
     if name == "sklearn_svc":
         return svc
-    calibrated = CalibratedClassifierCV(svc.best_estimator_, cv=min(3, folds), ensemble=False)  # pyright: ignore[reportArgumentType]
     tenth = max(1, int((~known).sum()) // 10)
-    return SelfTrainingClassifier(calibrated, criterion="k_best", k_best=tenth, max_iter=50).fit(x, y)
+    sure = SVC(**svc.best_params_, probability=True, random_state=0)  # pyright: ignore[reportArgumentType]
+    with warnings.catch_warnings():  # it is to go for CalibratedClassifierCV, whose order of what is sure serves worse
+        warnings.filterwarnings("ignore", ".*probability.*", FutureWarning)
+        return SelfTrainingClassifier(sure, criterion="k_best", k_best=tenth, max_iter=50).fit(x, y)
 
 
 def _widths(x: np.ndarray) -> list[float]:

@@ -1,20 +1,20 @@
 r"""The ladder network: what noise does to a layer is undone from that layer and the one above.
 
 A clean pass finds z_0 = x and the pre-activations z_1, ..., z_L of the layers with weights, a corrupted one adds noise
-to each on its way up, a decoder comes down.  With m, s the mean and standard deviation of a unit over the clean batch
-(0 and 1 at the input), N the normalisation of a unit by its own, and n ~ N(0, σ²),
+n ~ N(0, σ²) to each on its way up, a decoder comes down.  With m, s the mean and standard deviation of a unit over the
+clean batch, and N the normalisation of a unit over the batch at hand (at the input m = 0, s = 1, and there is no N),
 
 .. math::
-   \tilde z_l = f_l(\tilde z_{l-1}) + s_l n_l, \quad u_L = N(\mathrm{softmax}\, \tilde z_L), \\
+   \tilde z_l = m_l + s_l \bigl(N(f_l(\tilde z_{l-1})) + n_l\bigr), \quad u_L = N(\mathrm{softmax}\, \tilde z_L), \\
    u_l = N(V_l \hat z_{l+1}), \quad \hat z_l = g_l\Bigl(\frac{\tilde z_l - m_l}{s_l}, u_l\Bigr), \qquad
-   L = Σ_l \frac{w_l}{|U| d_l} Σ_{x ∈ U} \Bigl\| \hat z_l - \frac{z_l - m_l}{s_l} \Bigr\|^2, \\
+   L = Σ_l \frac{w_l}{|U| d_l} Σ_{x ∈ U} \| \hat z_l - N(z_l) \|^2, \\
    g(z, u) = (z - μ(u)) v(u) + μ(u), \qquad μ(u), v(u) = a_1 \mathrm{sigmoid}(a_2 u + a_3) + a_4 u + a_5
 
 (Rasmus, Valpola, Honkala, Berglund and Raiko, 2015; their Γ-model denoises z_L alone).  The best denoiser of a Gaussian
-is linear; g, for each unit apart, lets its mean and slope follow what the layer above knows.  m and s take the place of
-batch normalisation; θ learns through them, so that weights gain nothing by growing.  The target is held fixed; in the
-paper's code it comes to meet the estimate.  The potential's own noise is off.  -log p(y | x) is left to `Supervised`,
-whose noise stands for the paper's corrupted path: beside it, weight 0 is supervised training to the bit.
+is linear; g, for each unit apart, lets its mean and slope follow what the layer above knows.  m, s and N stand for the
+paper's batch normalisation; θ learns through them, so that weights gain nothing by growing.  The target is held fixed;
+in the paper's code it comes to meet the estimate.  The potential's own noise is off; -log p(y | x) is left to
+`Supervised`, without the paper's noise in every layer.
 """
 
 from collections.abc import Sequence
@@ -24,12 +24,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from fewlabels.layers import WeightNormConv, WeightNormLinear
+from fewlabels.features import through_layers
 from fewlabels.objective import Batch, Objective, Terms, noiseless
 
 __all__ = ["Ladder"]
-
-LAYERS = (WeightNormLinear, WeightNormConv, nn.Linear, nn.Conv2d)
 
 
 class Ladder(Objective):
@@ -38,15 +36,13 @@ class Ladder(Objective):
     Parameters
     ----------
     potential
-        What is to be trained; its layers are its dense and convolutional modules, torch's or the package's.
+        What is to be trained; its layers are those of `fewlabels.features.through_layers`.
     x
         Some inputs, (B, ...), from which the decoder gets its widths and its device.
-    weight
-        Factor on all of w.
     noise, input_noise
         σ of the layers, in units of s, 0.3 as in the paper; and of x, in its units.
-    weights
-        w_0, w_1, ..., of which the last holds for all later layers; (1000, 10, 0.1) is the paper's for MNIST.
+    weight, weights
+        A factor on all of w_0, w_1, ..., whose last holds for all later layers; the paper's: (1000, 10, 0.1) for MNIST.
     gamma
         Denoise z_L alone, with the last of the weights.
     """
@@ -72,34 +68,34 @@ class Ladder(Objective):
         x = batch.x_unlabelled
         with noiseless(potential):
             clean = _levels(potential, x)
-            m, s = zip((x.new_zeros(()), x.new_ones(())), *map(_moments, clean[1:]), strict=True)
-            corrupted = _levels(potential, x, [noise * spread for noise, spread in zip(self.noise, s, strict=True)])
-        loss, u = {}, corrupted[-1].softmax(1)
+            moments = [(0.0, 1.0), *map(_moments, clean[1:])]
+            seen = _levels(potential, x, [*zip(self.noise, moments, strict=True)])
+        m, s = moments[-1]
+        loss, u = {}, (m + s * seen[-1]).softmax(1)
         for i in reversed(range(len(self.a))):
             level = self.lowest + i
-            mean, spread = _moments(u)
-            u = interpolate((u - mean) / spread, clean[level].shape[2:], mode="area")
-            estimate = _denoised(self.a[i], (corrupted[level] - m[level]) / s[level], u)
-            error = estimate - ((clean[level] - m[level]) / s[level]).detach()
-            loss[f"denoise_{level}"] = self.weights[level] * error.square().mean()
+            u = interpolate(_normalised(u), clean[level].shape[2:], mode="area")
+            estimate = _denoised(self.a[i], seen[level], u)
+            target = _normalised(clean[level]) if level else x.view_as(clean[0])
+            loss[f"denoise_{level}"] = self.weights[level] * (estimate - target.detach()).square().mean()
             u = _maps(self.v[i - 1](estimate.movedim(1, -1)).movedim(-1, 1)) if i else u  # V, at each pixel
         return Terms(loss, {})
 
 
-def _levels(potential: nn.Module, x: Tensor, noise: Sequence[Tensor] | None = None) -> list[Tensor]:
-    """z_0, ..., z_L as maps (B, F, H, W), with noise of these deviations; x is a vector where the first layer is."""
+def _levels(potential: nn.Module, x: Tensor, corruption: Sequence[tuple[float, Any]] = ()) -> list[Tensor]:
+    """z_0, ..., z_L as maps (B, F, H, W); with σ and (m, s) of each, what the denoisers see, (z~ - m) / s."""
     levels: list[Tensor] = []
 
-    def enter(layer: nn.Module | None, inputs: Any, z: Tensor) -> Tensor:
-        levels.append(_maps(z) if noise is None else _maps(z) + noise[len(levels)] * torch.randn_like(_maps(z)))
-        return levels[-1].view_as(z).to(z.dtype).clone()  # a copy: activations may work in place
+    def enter(z: Tensor) -> Tensor:
+        seen = passed = _maps(z)
+        if corruption:
+            noise, (m, s) = corruption[len(levels)]
+            seen = (_normalised(seen) if levels else seen) + noise * torch.randn_like(seen)
+            passed = m + s * seen
+        levels.append(seen)
+        return passed.view_as(z).to(z.dtype).clone()  # a copy: activations may work in place
 
-    handles = [part.register_forward_hook(enter) for part in potential.modules() if isinstance(part, LAYERS)]
-    try:
-        potential(enter(None, None, x))
-    finally:
-        for handle in handles:
-            handle.remove()
+    through_layers(potential, x, enter)
     return [_maps(levels[0].flatten(1)) if levels[1].shape[2:] == (1, 1) else levels[0], *levels[1:]]
 
 
@@ -112,6 +108,12 @@ def _moments(z: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each unit over inputs and pixels, (1, F, 1, 1)."""
     variance, mean = torch.var_mean(z, (0, 2, 3), correction=0, keepdim=True)
     return mean, (variance + 1e-6).sqrt()
+
+
+def _normalised(z: Tensor) -> Tensor:
+    """N: every unit with mean 0 and standard deviation 1."""
+    mean, spread = _moments(z)
+    return (z - mean) / spread
 
 
 def _denoised(a: Tensor, z: Tensor, u: Tensor) -> Tensor:
