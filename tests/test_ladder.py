@@ -1,5 +1,6 @@
 """The ladder network: its squares by hand, a Gaussian's best denoiser in closed form, who learns, what hooks leave."""
 
+import copy
 import math
 
 import pytest
@@ -266,6 +267,25 @@ def test_the_target_is_held_fixed():
     seen = normalised((x + noise_below) @ w.T) + noise
     (seen / 1.09 - normalised(x @ w.T).detach()).square().mean().backward()
     torch.testing.assert_close(potential.head.weight.grad, w.grad, rtol=1e-3, atol=1e-6)
+
+
+def test_two_layers_learn_as_by_hand():
+    """Γ at its start: θ is reached through both passes of the first layer and the corrupted one of the last."""
+    potential, x = Net(), torch.randn(7, 3)
+    ladder = Ladder(potential, x, input_noise=0.3, weights=(1.0,))
+    torch.manual_seed(3)
+    ladder(potential, unlabelled(x)).loss["denoise_2"].backward()
+    torch.manual_seed(3)
+    n_0, n_1, n_2 = 0.3 * torch.randn(7, 3), 0.3 * torch.randn(7, 8), 0.3 * torch.randn(7, 2)
+    theirs = copy.deepcopy(potential)
+    theirs.zero_grad()
+    first, last = theirs.body[0], theirs.head
+    z, seen = first(x), normalised(first(x + n_0)) + n_1
+    h = torch.tanh(z.mean(0) + (z.var(0, correction=0) + 1e-6).sqrt() * seen)
+    target = normalised(last(torch.tanh(z))).detach()
+    ((normalised(last(h)) + n_2) / 1.09 - target).square().mean().backward()
+    for ours, own in zip(potential.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, own.grad, rtol=1e-3, atol=1e-5)
 
 
 def test_an_interrupted_run_resumes_to_the_bit(tmp_path):
