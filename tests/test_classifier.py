@@ -1,6 +1,7 @@
 """The classifier as scikit-learn's users meet it: contract, labels of every kind, files, bad input."""
 
 import json
+import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +19,7 @@ import fewlabels.classifier
 from fewlabels import InputError, LabelledKFold, SemiSupervisedClassifier
 from fewlabels.image import ConvNet
 from fewlabels.labels import Categorical
+from fewlabels.machine import processes
 from fewlabels.methods import Setting
 from fewlabels.recipes import DENSE
 from fewlabels.tabular import MLP
@@ -79,6 +81,10 @@ def test_a_model_that_learnt_no_density_is_not_sampled_from_and_says_why(method,
     model = SemiSupervisedClassifier(method, weight=weight, step_size=1.0, **QUICK).fit(X, y)
     with pytest.raises(InputError, match=told):
         model.sample()
+
+
+def test_trainings_share_cores_but_no_gpu():
+    assert [processes(torch.device(name)) for name in ("cpu", "cuda", "mps")] == [os.cpu_count(), 1, 1]
 
 
 def test_a_machine_without_the_accelerator_is_told_so():
@@ -477,3 +483,22 @@ def test_model_files_that_are_none_are_named(tmp_path, damage):
     with pytest.raises(InputError, match=r"model\.safetensors") as caught:
         fewlabels.load(path)
     assert "\n" not in str(caught.value)
+
+
+def test_log_partition_is_that_of_a_grid_in_the_units_of_the_data():
+    X = X0 * [1.0, 1000.0]
+    model = SemiSupervisedClassifier("joint", weight=1.0, step_size=1.0, effort=0.1, random_state=0).fit(X, Y0)
+    low, high = X.min(0), X.max(0)
+    axes = [np.linspace(a, b, 301)[:-1] + (b - a) / 600 for a, b in zip(low, high, strict=True)]
+    grid = np.stack(np.meshgrid(*axes), -1).reshape(-1, 2)
+    cell = np.log((high - low) / 300).sum()
+    exact = np.logaddexp.reduce(model.score_samples(grid)) + cell
+    done = model.log_partition(low, high, random_state=0)
+    assert abs(done.log_partition - exact) < 4 * done.standard_error + 0.01
+    assert done.standard_error < 0.1 and done.effective_sample_size > 0.3
+    again = model.log_partition(low, high, random_state=0)
+    assert again.log_partition == done.log_partition
+    half = model.log_partition(low, (low + high) / 2, random_state=0)  # the control: another region, another Z
+    assert abs(half.log_partition - exact) > 0.1
+    with pytest.raises(InputError, match="low below high"):
+        model.log_partition(high, low)

@@ -11,6 +11,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
+from fewlabels.annealing import Annealed, annealed_log_partition, within
 from fewlabels.batches import Batches
 from fewlabels.checkpoint import Checkpoint
 from fewlabels.errors import InputError
@@ -235,6 +236,41 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
     def score_samples(self, X: Any) -> np.ndarray:
         """u(x), (N,): log p(x) up to a constant that is the same for all x, so only differences mean anything."""
         return np.concatenate([labels.log_partition.numpy() for labels in self._labels(X)]).astype(float)
+
+    def log_partition(
+        self,
+        low: Any,
+        high: Any,
+        *,
+        chains: int = 500,
+        temperatures: int = 200,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> Annealed:
+        """Log Z of p(x) = exp(u(x)) / Z on the box low ≤ x ≤ high, by annealed importance sampling; for few features.
+
+        exp u of a network need not have an integral over all x, so p(x) is a density on a region that you give, such as
+        the range of X.  There log p(x) is ``score_samples(X) - log_partition(low, high).log_partition``.
+
+        Parameters
+        ----------
+        low, high
+            In the units of X, one number for each feature or for all.
+        chains, temperatures
+            See `fewlabels.annealing.annealed_log_partition`, which also says when not to believe the estimate.
+        random_state
+            Seed.
+        """
+        check_is_fitted(self)
+        shape = self._scaling.shift.shape
+        bounds = [np.broadcast_to(np.asarray(bound, dtype=float), shape) for bound in (low, high)]
+        if not (bounds[0] < bounds[1]).all():
+            raise InputError(f"Expected low below high in every feature, got {low!r} and {high!r}.")
+        ends = (torch.from_numpy(self._scaling.apply(bound)).to(self._dtype) for bound in bounds)
+        u, base = within(lambda x: self._potential(x).log_partition, *ends)
+        with seeded(int(check_random_state(random_state).randint(2**31)), 0):
+            done = annealed_log_partition(u, base, chains=chains, temperatures=temperatures)
+        volume = float(np.log(self._scaling.scale).sum())  # of a unit of the network's inputs, in units of X
+        return done._replace(log_partition=done.log_partition + volume, log_weights=done.log_weights + volume)
 
     def outlier_scores(self, X: Any) -> dict[str, np.ndarray]:
         """Scores of rows, (N,) each, larger for what is like the data: u, confidence, gradient.

@@ -1,5 +1,6 @@
 """What a fit runs on: the device, the precision of its matrix products, and the threads."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -7,7 +8,7 @@ import torch
 
 from fewlabels.errors import InputError
 
-__all__ = ["ACCELERATORS", "PRECISIONS", "device_of", "fast_bfloat16", "one_thread"]
+__all__ = ["ACCELERATORS", "PRECISIONS", "device_of", "fast_bfloat16", "one_thread", "processes"]
 
 ACCELERATORS = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -39,6 +40,11 @@ def fast_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return device.type == "cpu" and bool(getattr(torch.cpu, "get_capabilities", dict)().get("avx512_bf16"))
+
+
+def processes(device: torch.device) -> int:
+    """How many trainings share the machine: one on a GPU, one a core otherwise."""
+    return (os.cpu_count() or 1) if device.type == "cpu" else 1
 
 
 @contextmanager

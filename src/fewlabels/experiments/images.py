@@ -28,6 +28,7 @@ from fewlabels.experiments.outside import OUTSIDE, fit_outside
 from fewlabels.experiments.published import TABLE_2 as PAPER_ROWS
 from fewlabels.experiments.runner import CACHE, Job, refuse_unknown, run_jobs
 from fewlabels.files import write_atomically
+from fewlabels.machine import device_of, processes
 from fewlabels.outliers import auroc
 from fewlabels.progress import progress_bar
 from fewlabels.results import Run, code_version, digest, environment
@@ -118,7 +119,7 @@ def run_table2(
     accelerator
         Of the classifier.
     workers
-        How many processes; default: as many as there are cores.
+        How many processes; default: as many as there are cores, and one on a GPU.
     out
         The folder of results.
 
@@ -181,7 +182,7 @@ def _run(runs: Sequence[Run], data: Path, accelerator: str, out: Path, workers: 
     path = out / f"{runs[0].experiment}-{runs[0].scale}.jsonl"
     jobs = [Job(_name(run), run.key(), partial(train_and_test, run, data, accelerator, out)) for run in runs]
     with progress_bar(True) as report:
-        run_jobs(jobs, path, report, workers=workers)
+        run_jobs(jobs, path, report, workers=workers or processes(device_of(accelerator)))
     return path
 
 
