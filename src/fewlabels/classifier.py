@@ -273,7 +273,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         return done._replace(log_partition=done.log_partition + volume, log_weights=done.log_weights + volume)
 
     def outlier_scores(self, X: Any) -> dict[str, np.ndarray]:
-        """Scores of rows, (N,) each, larger for what is like the data: u, confidence, gradient.
+        """Scores of rows, (N,) each, meant to be larger for what is like the data: u, confidence, gradient.
 
         See `fewlabels.outliers`.
         """

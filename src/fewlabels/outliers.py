@@ -1,4 +1,4 @@
-r"""Telling inputs unlike the data by what a trained potential says of them; each score is larger for what is like them.
+r"""Telling inputs unlike the data by what a trained potential says of them: scores meant to be larger for what is like.
 
 With u(x) = log Σ_y exp u(x, y), so that p(x) ∝ exp u(x),
 
@@ -9,6 +9,9 @@ With u(x) = log Σ_y exp u(x, y), so that p(x) ∝ exp u(x),
 ``gradient``    -‖∇_x u(x)‖₂: the approximate mass of Grathwohl et al. (2020).  A point of high density
                 but little volume around it is as rare as an outlier; there u changes fast
 ==============  =========================================================================================
+
+Whether a score does what it is meant to is to be measured on data like one's own: u of a network of ReLUs grows along
+straight lines for ever, so that far away it may exceed all its values on the data.
 
 Scores are compared by the area under the ROC curve: the chance that an input of the data's kind scores higher than one
 of another kind, ties counting half.
