@@ -59,7 +59,7 @@ def g(a, z, u):
 
 def test_two_rungs_by_hand():
     potential, x = Line(), torch.randn(7, 3)
-    ladder = stirred(Ladder(potential, x, weight=2.0, noise=0.4, input_noise=0.6, weights=(5.0, 0.7), gamma=False))
+    ladder = stirred(Ladder(potential, x, weight=2.0, noise=0.4, input_noise=0.6, weights=(5.0, 0.7)))
     torch.manual_seed(3)
     loss = ladder(potential, unlabelled(x)).loss
     torch.manual_seed(3)
@@ -75,7 +75,7 @@ def test_two_rungs_by_hand():
 
 def test_the_gamma_model_is_the_last_term_alone():
     potential, x = Net(), torch.randn(9, 3)
-    full, gamma = Ladder(potential, x, weights=(3.0, 2.0, 0.5), gamma=False), Ladder(potential, x, weights=(0.5,))
+    full, gamma = Ladder(potential, x, weights=(3.0, 2.0, 0.5)), Ladder(potential, x, weights=(0.5,), gamma=True)
     losses = []
     for ladder in (full, gamma):
         torch.manual_seed(1)
@@ -93,7 +93,7 @@ def test_the_right_denoiser_attains_the_best_error_of_a_gaussian(noise):
     z̃ = (z + σ n) / √(1 + σ²) + σ n': with z it has the covariance (1 + σ²)^(-1/2), by itself the variance 1 + σ².
     """
     potential, x = Line(), torch.randn(100_000, 3)
-    ladder = Ladder(potential, x, noise=noise, input_noise=noise, weights=(1.0,), gamma=False)
+    ladder = Ladder(potential, x, noise=noise, input_noise=noise, weights=(1.0,))
 
     def errors(slope):
         with torch.no_grad():
@@ -114,7 +114,7 @@ def test_what_is_known_above_helps_below():
     potential = Line(2, 2)
     with torch.no_grad():
         potential.head.weight.copy_(torch.tensor([[1.0, 1.0], [-1.0, -1.0]]))
-    ladder = Ladder(potential, x, noise=1.0, input_noise=1.0, weights=(1.0, 0.0), gamma=False)
+    ladder = Ladder(potential, x, noise=1.0, input_noise=1.0, weights=(1.0, 0.0))
     batches = Batches(x[:1], torch.zeros(1, dtype=torch.long), x, labelled=1, unlabelled=500, seed=0)
     optimizer = torch.optim.Adam(ladder.parameters(), 0.03)
     last = [terms.loss["denoise_0"].item() for terms in train(potential, ladder, batches, optimizer, 300)][-100:]
@@ -124,7 +124,7 @@ def test_what_is_known_above_helps_below():
 def test_weights_gain_nothing_by_growing():
     """Scores and noise grow alike, so along the weights themselves the gradient is 0, and it is not across them."""
     potential, x = Line(), torch.randn(50, 3)
-    Ladder(potential, x)(potential, unlabelled(x)).loss["denoise_1"].backward()
+    Ladder(potential, x, gamma=True)(potential, unlabelled(x)).loss["denoise_1"].backward()
     w, b = potential.head.weight, potential.head.bias
     along = (w * w.grad).sum() + (b * b.grad).sum()
     assert w.grad.norm() > 1e-3
@@ -217,7 +217,7 @@ def test_activations_in_place_leave_the_targets_as_they_were():
         for module in potential.modules():
             if isinstance(module, nn.LeakyReLU):
                 module.inplace = inplace
-        losses.append(stirred(Ladder(potential, x, gamma=False))(potential, unlabelled(x)).loss)
+        losses.append(stirred(Ladder(potential, x))(potential, unlabelled(x)).loss)
     assert losses[0] == losses[1] and len(losses[0]) == 8
 
 
@@ -258,7 +258,7 @@ def test_the_potentials_own_noise_is_off_and_the_ladders_is_on():
 def test_the_target_is_held_fixed():
     """Γ at its start, by the chain rule: θ is reached by the corrupted pass alone."""
     potential, x = Line(), torch.randn(7, 3)
-    ladder = Ladder(potential, x, input_noise=0.3, weights=(1.0,))
+    ladder = Ladder(potential, x, input_noise=0.3, weights=(1.0,), gamma=True)
     torch.manual_seed(3)
     ladder(potential, unlabelled(x)).loss["denoise_1"].backward()
     torch.manual_seed(3)
@@ -272,7 +272,7 @@ def test_the_target_is_held_fixed():
 def test_two_layers_learn_as_by_hand():
     """Γ at its start: θ is reached through both passes of the first layer and the corrupted one of the last."""
     potential, x = Net(), torch.randn(7, 3)
-    ladder = Ladder(potential, x, input_noise=0.3, weights=(1.0,))
+    ladder = Ladder(potential, x, input_noise=0.3, weights=(1.0,), gamma=True)
     torch.manual_seed(3)
     ladder(potential, unlabelled(x)).loss["denoise_2"].backward()
     torch.manual_seed(3)
@@ -291,7 +291,7 @@ def test_two_layers_learn_as_by_hand():
 def test_an_interrupted_run_resumes_to_the_bit(tmp_path):
     def start():
         potential, batches = problem()
-        ladder = Ladder(potential, batches.x_unlabelled, gamma=False)
+        ladder = Ladder(potential, batches.x_unlabelled)
         return potential, [Stage("ladder", Sum(Supervised(noise=0.3), ladder), 160, adam(0.01), average=0.9)], batches
 
     def interrupt(name, done, total):
@@ -311,6 +311,6 @@ def test_an_interrupted_run_resumes_to_the_bit(tmp_path):
 
 
 def test_the_decoder_starts_where_a_unit_by_itself_is_best_denoised():
-    ladder = Ladder(Line(), torch.zeros(2, 3), input_noise=2.0, gamma=False)
+    ladder = Ladder(Line(), torch.zeros(2, 3), input_noise=2.0)
     assert ladder.a[0][1, 4].flatten().tolist() == [pytest.approx(0.2)] * 3
     assert math.prod(ladder.a[0].shape) == 30  # ten numbers a unit

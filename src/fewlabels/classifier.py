@@ -74,9 +74,9 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         "joint" (both at once), "pretrain" (log p(x), then log p(y | x)), "supervised", or "persistent_cd" (joint, with
         persistent chains in place of a generator).  To compare with, without log p(x): "vat", "entropy",
         "pseudo_label", "self_training", "fixmatch", "pi", "temporal_ensembling", "mean_teacher", "label_propagation",
-        "cat_gan", "improved_gan", "bad_gan", "sobolev_gan", "ladder", and as stages before the labels "simclr" and
-        "vime"; see their files in `fewlabels.objectives`.  The nine from "vat" to "label_propagation" may be added to
-        "joint" and "pretrain", e.g. "joint+vat"; "best" is a sum of that kind.
+        "cat_gan", "improved_gan", "bad_gan", "sobolev_gan", "ladder", "gamma_ladder", and as stages before the labels
+        "simclr" and "vime"; see their files in `fewlabels.objectives`.  The nine from "vat" to "label_propagation" may
+        be added to "joint" and "pretrain", e.g. "joint+vat"; "best" is a sum of that kind.
     potential
         Your own network in place of the built-in one: a module from inputs on unit scale, (B, D) or (B, C, H, W), to
         scores (B, K) or a `fewlabels.labels.Categorical`.  A submodule named ``head`` starts afresh between

@@ -60,6 +60,7 @@ class Method(str, Enum):
     bad_gan = "bad_gan"
     sobolev_gan = "sobolev_gan"
     ladder = "ladder"
+    gamma_ladder = "gamma_ladder"
     simclr = "simclr"
     vime = "vime"
     best = "best"

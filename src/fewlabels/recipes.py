@@ -82,7 +82,7 @@ class Recipe(NamedTuple):
     noise: float = 0.0
     joint_noise: float = 0.0
     radius: float = 0.1
-    consistency: float = 10.0
+    consistency: float = 30.0
     view: float = 0.3
     far_view: float = 1.0
     head: str = "new"

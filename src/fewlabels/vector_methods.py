@@ -246,10 +246,20 @@ def sobolev_gan(players: VectorPlayers, setting: Setting) -> list[Stage]:
 
 
 def ladder(players: VectorPlayers, setting: Setting) -> list[Stage]:
-    """-log p(y | x), and the last layer is to find its clean values again; the decoder learns ten times as fast."""
+    """-log p(y | x), and every layer is to find its clean values again."""
+    return _with_decoder(players, Ladder(players.potential, players.data, setting.weight))
+
+
+def gamma_ladder(players: VectorPlayers, setting: Setting) -> list[Stage]:
+    """-log p(y | x), and the last layer is to find its clean values again."""
+    return _with_decoder(players, Ladder(players.potential, players.data, setting.weight, weights=(3.0,), gamma=True))
+
+
+def _with_decoder(players: VectorPlayers, ladder: Ladder) -> list[Stage]:
+    """The stage of a ladder, whose decoder learns ten times as fast."""
     recipe = players.recipe
     faster = players._replace(recipe=recipe._replace(rival=recipe.rival._replace(optimizer=rmsprop(1e-3, 1e-2))))
-    return faster.rival("ladder", Ladder(players.potential, players.data, setting.weight))
+    return faster.rival("ladder", ladder)
 
 
 def contrast(players: VectorPlayers, setting: Setting) -> list[Stage]:
@@ -289,6 +299,7 @@ WHOLE: dict[str, Method] = {
     "bad_gan": bad_gan,
     "sobolev_gan": sobolev_gan,
     "ladder": ladder,
+    "gamma_ladder": gamma_ladder,
     "simclr": contrast,
     "vime": repair,
 }

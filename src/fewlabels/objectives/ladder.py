@@ -5,16 +5,15 @@ n ~ N(0, σ²) to each on its way up, a decoder comes down.  With m, s the mean 
 clean batch, and N the normalisation of a unit over the batch at hand (at the input m = 0, s = 1, and there is no N),
 
 .. math::
-   \tilde z_l = m_l + s_l \bigl(N(f_l(\tilde z_{l-1})) + n_l\bigr), \quad u_L = N(\mathrm{softmax}\, \tilde z_L), \\
-   u_l = N(V_l \hat z_{l+1}), \quad \hat z_l = g_l\Bigl(\frac{\tilde z_l - m_l}{s_l}, u_l\Bigr), \qquad
+   r_l = N(f_l(\tilde z_{l-1})) + n_l, \quad \tilde z_l = m_l + s_l r_l, \  u_L = N(\mathrm{softmax}\, \tilde z_L), \\
+   u_l = N(V_l \hat z_{l+1}), \quad \hat z_l = g_l(r_l, u_l), \qquad
    L = Σ_l \frac{w_l}{|U| d_l} Σ_{x ∈ U} \| \hat z_l - N(z_l) \|^2, \\
    g(z, u) = (z - μ(u)) v(u) + μ(u), \qquad μ(u), v(u) = a_1 \mathrm{sigmoid}(a_2 u + a_3) + a_4 u + a_5
 
-(Rasmus, Valpola, Honkala, Berglund and Raiko, 2015; their Γ-model denoises z_L alone).  The best denoiser of a Gaussian
-is linear; g, for each unit apart, lets its mean and slope follow what the layer above knows.  m, s and N stand for the
-paper's batch normalisation; θ learns through them, so that weights gain nothing by growing.  The target is held fixed;
-in the paper's code it comes to meet the estimate.  The potential's own noise is off; -log p(y | x) is left to
-`Supervised`, without the paper's noise in every layer.
+(Rasmus et al., 2015; their Γ-model denoises z_L alone).  The best denoiser of a Gaussian is linear; g, for each unit
+apart, lets its mean and slope follow what the layer above knows.  m, s and N stand for the paper's batch normalisation;
+θ learns through them, so that weights gain nothing by growing.  The target is held fixed; in the paper's code it comes
+to meet the estimate.  The potential's own noise is off; -log p(y | x), without noise here, is left to `Supervised`.
 """
 
 from collections.abc import Sequence
@@ -49,7 +48,7 @@ class Ladder(Objective):
 
     def __init__(
         self, potential: nn.Module, x: Tensor, weight: float = 1.0, *, noise: float = 0.3,
-        input_noise: float = 0.9, weights: Sequence[float] = (3.0,), gamma: bool = True,
+        input_noise: float = 0.9, weights: Sequence[float] = (100.0, 1.0, 0.1), gamma: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         with noiseless(potential), torch.no_grad():
@@ -83,7 +82,7 @@ class Ladder(Objective):
 
 
 def _levels(potential: nn.Module, x: Tensor, corruption: Sequence[tuple[float, Any]] = ()) -> list[Tensor]:
-    """z_0, ..., z_L as maps (B, F, H, W); with σ and (m, s) of each, what the denoisers see, (z~ - m) / s."""
+    """z_0, ..., z_L as maps (B, F, H, W); with σ and (m, s) of each, r_0, ..., r_L of the corrupted pass."""
     levels: list[Tensor] = []
 
     def enter(z: Tensor) -> Tensor:
@@ -111,9 +110,8 @@ def _moments(z: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _normalised(z: Tensor) -> Tensor:
-    """N: every unit with mean 0 and standard deviation 1."""
     mean, spread = _moments(z)
-    return (z - mean) / spread
+    return (z - mean) / spread  # N
 
 
 def _denoised(a: Tensor, z: Tensor, u: Tensor) -> Tensor:
