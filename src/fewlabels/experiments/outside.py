@@ -4,6 +4,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -19,6 +20,9 @@ OUTSIDE = ("sklearn_svc", "sklearn_self_training", "sklearn_label_spreading")
 
 WIDTHS = (0.3, 1.0, 3.0, 10.0, 30.0)
 """γ of the kernels, divided by the number of features."""
+
+PLATT = 5
+"""Labels of each class from which on self-training ranks by the own probabilities of an SVC, which five folds make."""
 
 DENSE_ROWS = 10_000
 """Beyond so many rows, label spreading is over the graph of 10 nearest neighbours: its matrix would not fit."""
@@ -64,7 +68,10 @@ def _fitted(name: str, x: np.ndarray, y: np.ndarray) -> Any:
     if name == "sklearn_svc":
         return svc
     tenth = max(1, int((~known).sum()) // 10)
-    sure = SVC(**svc.best_params_, probability=True, random_state=0)  # pyright: ignore[reportArgumentType]
+    if folds < PLATT:
+        sure = CalibratedClassifierCV(SVC(**svc.best_params_), cv=min(3, folds), ensemble=False)  # pyright: ignore[reportArgumentType]
+    else:
+        sure = SVC(**svc.best_params_, probability=True, random_state=0)  # pyright: ignore[reportArgumentType]
     with warnings.catch_warnings():  # it is to go for CalibratedClassifierCV, whose order of what is sure serves worse
         warnings.filterwarnings("ignore", ".*probability.*", FutureWarning)
         return SelfTrainingClassifier(sure, criterion="k_best", k_best=tenth, max_iter=50).fit(x, y)
