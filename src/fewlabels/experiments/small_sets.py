@@ -26,7 +26,7 @@ from fewlabels.errors import InputError
 from fewlabels.experiments.outside import OUTSIDE, fit_outside
 from fewlabels.experiments.runner import Job, refuse_unknown, run_jobs
 from fewlabels.progress import progress_bar
-from fewlabels.recipes import DENSE
+from fewlabels.recipes import DENSE, SMALL
 from fewlabels.results import Run, code_version, environment
 from fewlabels.vector_methods import NAMES
 
@@ -52,6 +52,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "joint: no confidence": {"recipe": DENSE._replace(joint=tuple(one._replace(entropy=0.0) for one in DENSE.joint))},
     "joint: small in float32": {"preset": "small", "precision": "float32", "effort": 0.6},
     "joint: small in bfloat16": {"preset": "small", "precision": "bfloat16", "effort": 0.6},
+    "joint: small, no noise in u": {
+        "preset": "small", "precision": "bfloat16", "effort": 0.6,
+        "recipe": SMALL._replace(field=SMALL.field._replace(noisy=False)),
+    },
 }  # fmt: skip
 """Joint training with one choice of its recipe made otherwise, as arguments of the classifier."""
 
