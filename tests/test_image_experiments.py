@@ -194,3 +194,8 @@ def test_all_reports_of_a_folder_are_written_again(tmp_path, capsys):
     reports.main(tmp_path)
     assert "30.00" in (tmp_path / "fig1-bench.txt").read_text()
     assert capsys.readouterr().out == f"{tmp_path / 'fig1-bench.txt'}\n"
+
+
+@pytest.mark.parametrize("case", images.SETS.values(), ids=images.SETS)
+def test_fig_1_can_be_run_at_every_scale_of_a_set(case):
+    assert set(case.shares) == set(case.preset)

@@ -98,3 +98,10 @@ def test_layers_are_initialised_from_rows_of_all_the_data_not_the_first():
     assert potential.body[0](data).std(0).mean().item() == pytest.approx(1.0, abs=0.1)
     first = build_potential(None, PRESETS["dense"], data[:INITIAL], 3)  # the control: what the first rows alone say
     assert first.body[0](data).std(0).mean() > 10
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name != "dense"])
+def test_all_methods_learn_from_images_for_as_many_steps(name):
+    recipe = PRESETS[name].recipe
+    assert recipe.rival.steps == recipe.supervised.steps == sum(phase.plan.steps for phase in recipe.joint)
+    assert recipe.rival.average  # which Mean Teacher's teacher is read from
