@@ -21,7 +21,7 @@ from rich.table import Table
 from fewlabels.files import write_atomically
 from fewlabels.results import code_version, environment
 
-RESULTS = Path("bench/results.json")
+RESULTS = Path("results/bench.json")
 PARTS = {
     "chain": bench_chain,
     "encoder": bench_encoder,
