@@ -23,8 +23,8 @@ from fewlabels.vector_methods import VectorPlayers
 __all__ = ["PRESETS", "Preset", "build_players", "build_potential", "empty_potential", "preset_for", "proposals"]
 
 SMALLEST = 16
-"""Images of fewer rows or columns are read as vectors: on digits of 8 x 8 that takes a tenth of the time of convolutions,
-which err less."""
+"""Images of fewer rows or columns are read as vectors: on digits of 8 x 8 in a tenth of the time of convolutions, which
+err less."""
 
 INITIAL = 500
 """Inputs by which weight-normalised layers are initialised."""
