@@ -255,20 +255,6 @@ def test_the_potentials_own_noise_is_off_and_the_ladders_is_on():
     assert not seen[2].any() and not seen[4].any()
 
 
-def test_the_target_is_held_fixed():
-    """Γ at its start, by the chain rule: θ is reached by the corrupted pass alone."""
-    potential, x = Line(), torch.randn(7, 3)
-    ladder = Ladder(potential, x, input_noise=0.3, weights=(1.0,), gamma=True)
-    torch.manual_seed(3)
-    ladder(potential, unlabelled(x)).loss["denoise_1"].backward()
-    torch.manual_seed(3)
-    w = potential.head.weight.detach().clone().requires_grad_()
-    noise_below, noise = 0.3 * torch.randn(7, 3), 0.3 * torch.randn(7, 2)
-    seen = normalised((x + noise_below) @ w.T) + noise
-    (seen / 1.09 - normalised(x @ w.T).detach()).square().mean().backward()
-    torch.testing.assert_close(potential.head.weight.grad, w.grad, rtol=1e-3, atol=1e-6)
-
-
 def test_two_layers_learn_as_by_hand():
     """Γ at its start: θ is reached through both passes of the first layer and the corrupted one of the last."""
     potential, x = Net(), torch.randn(7, 3)

@@ -144,7 +144,7 @@ def reverse_log_partition(
 
 
 def within(u: Potential, low: Tensor, high: Tensor) -> tuple[Potential, Distribution]:
-    """U and a uniform base on a box, beyond which u is -∞: what `annealed_log_partition` takes.
+    """A potential that is -∞ beyond a box, and the uniform base on it: what `annealed_log_partition` takes.
 
     Parameters
     ----------

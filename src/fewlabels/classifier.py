@@ -203,8 +203,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         settings = settings_of(first, self.weight, self.step_size, WEIGHTS.get(first, ()))
         folds = []
         if len(settings) > 1:
-            check_folds(self.classes_, codes)
-            parts = min(self.folds, int(np.bincount(codes[rows]).min()))
+            parts = min(self.folds, check_folds(self.classes_, codes))
             folds = [(rows[a], rows[b]) for a, b in LabelledKFold(parts).split(x[rows], codes[rows])]
         state = Resumable(self, x, codes)
         train = self._trainer(preset, data, codes, state.seed)

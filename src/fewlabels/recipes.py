@@ -46,8 +46,6 @@ class Recipe(NamedTuple):
         Labelled inputs a step, and as many unlabelled ones and samples.
     supervised, pretraining, finetune, joint, persistent, rival
         Plans of the stages; joint training has one or more phases.  The methods that are compared share one plan.
-    chain_noise
-        Standard deviation of the noise in a step of those chains, far below that of exact Langevin steps, as is usual.
     noise, joint_noise
         Standard deviation of noise on labelled inputs, alone or in the methods that are compared, and beside log p(x).
     label_weight
@@ -61,6 +59,8 @@ class Recipe(NamedTuple):
         for views that are to share but what matters.
     prior, field, chains
         How log p(x) is learnt alone, and beside labels; and beside labels by persistent chains.
+    chain_noise
+        Standard deviation of the noise in a step of those chains, far below that of exact Langevin steps, as is usual.
     head
         What becomes of the head between pre-training and fine-tuning.  "new": u(x) = log Σ_y exp u(x, y), and the head
         starts afresh; "scalar": u(x) is one score, w · h(x), and the head starts afresh, as in the paper's text;

@@ -92,8 +92,8 @@ def check_labels(y: Any, rows: int) -> tuple[np.ndarray, np.ndarray]:
     return classes, full
 
 
-def check_folds(classes: np.ndarray, codes: np.ndarray) -> None:
-    """Refuse a class with one labelled row, without which no cross-validation can tell anything; -1 is unlabelled."""
+def check_folds(classes: np.ndarray, codes: np.ndarray) -> int:
+    """How many folds the rarest class allows; one labelled row of a class is refused.  The code -1 is unlabelled."""
     counts = np.bincount(codes[codes >= 0])
     rarest = classes.tolist()[counts.argmin()]
     if counts.min() < 2:
@@ -101,6 +101,7 @@ def check_folds(classes: np.ndarray, codes: np.ndarray) -> None:
             f"Expected at least two labelled rows of each class, got one of class {rarest!r}: label another, leave "
             "that class out, or give weight and step_size, so that nothing is to be chosen."
         )
+    return int(counts.min())
 
 
 def check_count(n: Any) -> None:

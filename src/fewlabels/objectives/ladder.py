@@ -69,14 +69,14 @@ class Ladder(Objective):
             clean = _levels(potential, x)
             moments = [(0.0, 1.0), *map(_moments, clean[1:])]
             seen = _levels(potential, x, [*zip(self.noise, moments, strict=True)])
-        m, s = moments[-1]
-        loss, u = {}, (m + s * seen[-1]).softmax(1)
+        loss, u = {}, (moments[-1][0] + moments[-1][1] * seen[-1]).softmax(1)
         for i in reversed(range(len(self.a))):
             level = self.lowest + i
             u = interpolate(_normalised(u), clean[level].shape[2:], mode="area")
             estimate = _denoised(self.a[i], seen[level], u)
-            target = _normalised(clean[level]) if level else x.view_as(clean[0])
-            loss[f"denoise_{level}"] = self.weights[level] * (estimate - target.detach()).square().mean()
+            m, s = moments[level]
+            target = ((clean[level] - m) / s).detach()
+            loss[f"denoise_{level}"] = self.weights[level] * (estimate - target).square().mean()
             u = _maps(self.v[i - 1](estimate.movedim(1, -1)).movedim(-1, 1)) if i else u  # V, at each pixel
         return Terms(loss, {})
 
