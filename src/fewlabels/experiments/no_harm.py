@@ -95,7 +95,7 @@ def write_table(path: Path) -> str:
             worst.append((distance, f"{name}, {count:g} labels a class"))
             figures = (shown.get(m, "") for m in methods)
             table.add_row(name, f"{count:g}", *figures, f"{distance:+.1f}", f"{100 * worst_draw(own):+.2f}")
-    draws = f"{len({run.seed for run in runs})} draws; test error in percent, mean ± sd."
+    draws = f"At most {len({run.seed for run in runs})} draws; test error in percent, mean ± sd."
     shown = plain_text([table, f"{_verdict(worst)} {draws}"], 190)
     write_atomically(path.with_suffix(".txt"), shown.encode())
     return shown
