@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 from fewlabels.cli import app
 from fewlabels.data.image_sets import ImageSet, Splits
 from fewlabels.errors import InputError
 from fewlabels.experiments import images, reports
+from fewlabels.experiments.image_page import plot_errors
 from fewlabels.experiments.image_tables import crossing, write_fig1, write_table2
 from fewlabels.experiments.outside import OUTSIDE
 from fewlabels.experiments.published import FIG_1, TABLE_2
@@ -146,6 +148,16 @@ def test_the_crossing_by_hand():
     assert crossing([*supervised, *joint[:2]]) is None
     assert crossing(joint) is None
     assert crossing([*supervised, point("joint", 0.02, 0.12)]) == 0.02
+
+
+def test_the_axes_of_fig_1_read_in_plain_percent():
+    figure = Figure()
+    axes = figure.subplots()
+    plot_errors(axes, "cifar10", [point("joint", share, error) for share, error in ((0.02, 0.44), (0.08, 0.31))])
+    figure.draw_without_rendering()
+    (low, high), labels = axes.get_ylim(), [text.get_text() for text in axes.get_yticklabels(which="both")]
+    assert [text.get_text() for text in axes.get_xticklabels(which="both") if text.get_text()] == ["2", "8"]
+    assert [label for label in labels if label and low <= float(label) <= high] == ["10", "15", "20", "30", "40"]
 
 
 def test_a_table_of_one_method_alone_and_of_several_versions(tmp_path):

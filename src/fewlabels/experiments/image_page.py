@@ -6,6 +6,7 @@ import jinja2
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, StrMethodFormatter
 
 from fewlabels.calibration import Calibration
 from fewlabels.experiments.diagrams import reliability_diagram
@@ -14,7 +15,7 @@ from fewlabels.experiments.page import COLOURS, STYLE, picture
 from fewlabels.experiments.published import FIG_1
 from fewlabels.results import Run
 
-__all__ = ["fig1_page", "table2_page"]
+__all__ = ["fig1_page", "plot_errors", "table2_page"]
 
 
 def table2_page(
@@ -81,11 +82,15 @@ def _curves(datasets: Sequence[str], runs: Sequence[Run]) -> str:
         1, len(datasets), figsize=(4.6 * len(datasets), 3.6), layout="constrained", squeeze=False
     )
     for name, axes in zip(datasets, panels[0], strict=True):
-        _panel(axes, name, [run for run in runs if run.dataset == name and run.metric == "error"])
+        plot_errors(axes, name, [run for run in runs if run.dataset == name and run.metric == "error"])
     return picture(figure)
 
 
-def _panel(axes: Axes, dataset: str, runs: Sequence[Run]) -> None:
+def plot_errors(axes: Axes, dataset: str, runs: Sequence[Run]) -> None:
+    """Test error over the share of the labels, both on log scales that read in plain percent; means ± sd over draws.
+
+    The dashed line is supervised training with all labels, the crosses are the paper's points.
+    """
     for method in sorted({run.method for run in runs}, key=[*METHODS, *(run.method for run in runs)].index):
         shares = sorted({run.labelled for run in runs if run.method == method})
         values = [
@@ -116,6 +121,11 @@ def _panel(axes: Axes, dataset: str, runs: Sequence[Run]) -> None:
                 label=f"the paper: {METHODS[method]}",
             )
     axes.set(xscale="log", yscale="log", title=dataset, xlabel="labelled, %", ylabel="test error, %")
+    axes.xaxis.set_major_locator(FixedLocator([100 * share for share in sorted({run.labelled for run in runs})]))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 7)))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.set_minor_formatter(NullFormatter())
     axes.spines[["top", "right"]].set_visible(False)
     legend = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     axes.legend(legend.values(), legend.keys(), fontsize=8, frameon=False)
