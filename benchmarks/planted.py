@@ -470,7 +470,7 @@ MUTANTS = [
            "    if not words_alone:\n", "test_sequence.py before_labels"),
     Mutant("conditional NCE deaf to words_alone", CNCE, "log_potential(potential, everything, self.words_alone)",
            "log_potential(potential, everything, False)", "test_sequence.py before_labels"),
-    Mutant("pre-training run again for every fold", "tagger.py", "if not first:", "if True:",
+    Mutant("pre-training run again for every fold", "sentence_training.py", "if self._begun is None:", "if True:",
            "test_tagger.py run_once"),
     Mutant("layers initialised from the first rows", "vectors.py", "data[torch.randperm(len(data))[:INITIAL]]",
            "data[:INITIAL]", "test_vector_methods.py not_the_first"),

@@ -122,7 +122,7 @@ def test_pre_training_is_run_once_for_all_folds_and_candidates(monkeypatch):
         stages.extend(one.name for one in stage)
         return fit(potential, stage, *rest, **options)
 
-    monkeypatch.setattr(fewlabels.tagger, "fit", counted)
+    monkeypatch.setattr("fewlabels.sentence_training.fit", counted)
     sentences, tags = text()
     tagger = SemiSupervisedTagger("joint", preset="tiny", effort=0.02, random_state=0).fit(sentences, tags)
     assert tagger.choice_.startswith("chose")

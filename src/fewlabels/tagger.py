@@ -4,7 +4,7 @@ import copy
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,8 +14,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from fewlabels.batches import Batches
-from fewlabels.checkpoint import Checkpoint
 from fewlabels.corpus import Corpus, Token
 from fewlabels.data.pool import Pool
 from fewlabels.data.word_vectors import read_word_vectors
@@ -28,13 +26,11 @@ from fewlabels.estimation import (
     load_weights,
     restore_common,
     saved_model,
-    seeded,
     settings_of,
 )
 from fewlabels.labels import LinearChain
-from fewlabels.methods import PRETRAINING, Setting
 from fewlabels.model_file import write_model
-from fewlabels.progress import Report, progress_bar
+from fewlabels.progress import progress_bar
 from fewlabels.sentence_methods import (
     ESTIMATORS,
     NAMES,
@@ -43,17 +39,15 @@ from fewlabels.sentence_methods import (
     SMALL,
     STARTS,
     TINY,
-    SentencePlayers,
-    sentence_stages,
 )
+from fewlabels.sentence_training import SentenceTraining, TrainedTagger
 from fewlabels.sequence.gibbs import gibbs
 from fewlabels.sequence.potential import TaggingPotential
 from fewlabels.sequence.presets import PRESETS
-from fewlabels.sequence.sentences import Columns, Sentences, Tags
+from fewlabels.sequence.sentences import Columns, Sentences
 from fewlabels.sequence.spans import Moves
 from fewlabels.sequence.vocabulary import Vocabulary
 from fewlabels.start import Start
-from fewlabels.train import Record, Stage, fit
 from fewlabels.validation import check_count, check_match, check_parts, check_sentences, split_features
 
 __all__ = ["SemiSupervisedTagger"]
@@ -67,18 +61,8 @@ NAMED = {"pretraining": STARTS, "estimator": ESTIMATORS, "finetune": SCOPES, "pr
 WEIGHTS: dict[str, tuple[float, ...]] = dict.fromkeys(("joint", "self_training"), (1.0,))
 """Factors on the weight of log p(x) that "auto" compares with 0, by method, whatever is added to it."""
 
-PRETRAINING_RUN = 1000
-"""Tells the seeds of pre-training from those of other runs."""
-
 AT_ONCE = 256
 """Sentences scored at once."""
-
-
-class _Trained(NamedTuple):
-    """The outcome of one training run."""
-
-    potential: nn.Module
-    history: list[Record]
 
 
 class SemiSupervisedTagger(BaseEstimator):
@@ -215,10 +199,11 @@ class SemiSupervisedTagger(BaseEstimator):
         self.classes_, self.vocabulary_, self.columns_ = corpus.classes, corpus.vocabulary, corpus.columns
         self._moves, self._lengths, rows = corpus.moves, corpus.lengths, corpus.labelled
         state = Resumable(self, repr(sentences), repr(tags), "" if pool is None else f"{pool.folder} {len(pool)}")
+        start = Start(self.start, state.folder, self._start_key(len(corpus.unlabelled), state.seed))
         folds = KFold(min(self.folds, len(rows)), shuffle=True, random_state=state.seed).split(rows)
 
         @torch.no_grad()
-        def judge(trained: _Trained, held_out: np.ndarray) -> np.ndarray:
+        def judge(trained: TrainedTagger, held_out: np.ndarray) -> np.ndarray:
             index = torch.from_numpy(held_out)
             x, truth = corpus.x[index], corpus.y[index].values
             right = trained.potential(x).log_marginals().exp().gather(2, truth.unsqueeze(2)).squeeze(2)
@@ -228,9 +213,10 @@ class SemiSupervisedTagger(BaseEstimator):
             (self.setting_, self.choice_), trained = choose_and_train(
                 settings_of(first, self.weight, 1.0, WEIGHTS.get(first, ())), rows,
                 [(rows[kept], rows[held_out]) for kept, held_out in folds],
-                self._trainer(corpus, state), judge, state.folder, report,
+                self._trainer(corpus, start, state.seed), judge, state.folder, report,
             )  # fmt: skip
         self._potential, self.history_ = trained
+        self.pretraining_seconds_ = start.seconds
         state.done()
         return self
 
@@ -317,62 +303,13 @@ class SemiSupervisedTagger(BaseEstimator):
             own=vocabulary.own, columns=self.columns_.sizes, vectors=vectors, allowed=self._moves,
         )  # fmt: skip
 
-    def _trainer(self, corpus: Corpus, state: Resumable) -> Trainer[_Trained]:
-        """The function that trains once on the tags of some sentences and all text.
-
-        A first stage that sees no labels is run once and serves every later call.
-        """
-        recipe, seed = RECIPES[self.preset], state.seed
-        counts, vectors = corpus.counts, self._given_vectors()
-        first: list[_Trained] = []
-        self.pretraining_seconds_ = 0.0
-
-        def batches(rows: np.ndarray, size: int) -> Batches:
-            index = torch.from_numpy(rows)
-            return Batches(
-                corpus.x.at(index), Tags(corpus.y.at(index)), corpus.unlabelled, labelled=recipe.labelled,
-                unlabelled=size, seed=seed, lengths=corpus.x.lengths[index].numpy(),
-                unlabelled_lengths=None if self.estimator == "nce" else np.asarray(corpus.unlabelled.lengths),
-            )  # fmt: skip
-
-        def built(setting: Setting, rows: np.ndarray, share: float, run: int) -> tuple[nn.Module, list[Stage]]:
-            with seeded(seed, run):
-                potential = self._network(vectors)
-                heads = ("head",) if "head" in dict(potential.named_children()) else ()
-                built_in = isinstance(potential, TaggingPotential)
-                players = SentencePlayers(
-                    recipe, potential, self.pretraining, self.estimator, self.finetune, counts,
-                    potential.log_unigram if built_in else counts.clamp(min=0.1).log(), corpus.lengths, len(rows),
-                    potential.encoder.state if built_in else 0, heads, share * self.effort,
-                )  # fmt: skip
-                return potential, sentence_stages(self.method, players, setting)
-
-        def pretrained(setting: Setting, rows: np.ndarray, report: Report) -> _Trained:
-            if not first:
-                potential, stages = built(setting, rows, 1.0, PRETRAINING_RUN)
-                kept = Start(self.start, state.folder, self._start_key(len(corpus.unlabelled), seed))
-                stage, text = stages[:1], batches(rows, recipe.unlabelled[0])
-                history = kept.run(
-                    potential, lambda: fit(potential, stage, text, seed=seed, checkpoint=kept.checkpoint, report=report)
-                )
-                self.pretraining_seconds_ = kept.seconds
-                first.append(_Trained(potential, history))
-            return first[0]
-
-        def train(
-            rows: np.ndarray, setting: Setting, share: float, run: int, report: Report, checkpoint: Checkpoint | None
-        ) -> _Trained:
-            potential, stages = built(setting, rows, share, run)
-            history: list[Record] = []
-            if stages[0].name == PRETRAINING:
-                begun = pretrained(setting, rows, report)
-                potential.load_state_dict(begun.potential.state_dict())
-                stages, history = stages[1:], begun.history
-            together = batches(rows, recipe.unlabelled[1])
-            history = history + fit(potential, stages, together, seed=seed + run, checkpoint=checkpoint, report=report)
-            return _Trained(potential, history)
-
-        return train
+    def _trainer(self, corpus: Corpus, start: Start, seed: int) -> Trainer[TrainedTagger]:
+        """Trains once, on the tags of some sentences and all text."""
+        vectors = self._given_vectors()
+        return SentenceTraining(
+            corpus, lambda: self._network(vectors), self.method, self.pretraining, self.estimator, self.finetune,
+            RECIPES[self.preset], self.effort, start, seed,
+        )  # fmt: skip
 
     def _start_key(self, sentences: int, seed: int) -> str:
         """Tells one pre-trained network from those of other text, settings or seeds."""
