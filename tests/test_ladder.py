@@ -256,7 +256,7 @@ def test_the_potentials_own_noise_is_off_and_the_ladders_is_on():
 
 
 def test_two_layers_learn_as_by_hand():
-    """Γ at its start: θ is reached through both passes of the first layer and the corrupted one of the last."""
+    """Γ at its start: θ is reached through both passes of both layers, the target's as well as the estimate's."""
     potential, x = Net(), torch.randn(7, 3)
     ladder = Ladder(potential, x, input_noise=0.3, weights=(1.0,), gamma=True)
     torch.manual_seed(3)
@@ -268,7 +268,7 @@ def test_two_layers_learn_as_by_hand():
     first, last = theirs.body[0], theirs.head
     z, seen = first(x), normalised(first(x + n_0)) + n_1
     h = torch.tanh(z.mean(0) + (z.var(0, correction=0) + 1e-6).sqrt() * seen)
-    target = normalised(last(torch.tanh(z))).detach()
+    target = normalised(last(torch.tanh(z)))
     ((normalised(last(h)) + n_2) / 1.09 - target).square().mean().backward()
     for ours, own in zip(potential.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, own.grad, rtol=1e-3, atol=1e-5)

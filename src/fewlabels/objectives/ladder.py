@@ -12,8 +12,8 @@ clean batch, and N the normalisation of a unit over the batch at hand (at the in
 
 (Rasmus et al., 2015; their Γ-model denoises z_L alone).  The best denoiser of a Gaussian is linear; g, for each unit
 apart, lets its mean and slope follow what the layer above knows.  m, s and N stand for the paper's batch normalisation;
-θ learns through them, so that weights gain nothing by growing.  The target is held fixed; in the paper's code it comes
-to meet the estimate.  The potential's own noise is off; -log p(y | x), without noise here, is left to `Supervised`.
+θ learns through them, so that weights gain nothing by growing.  The target learns, too: it comes to meet the estimate,
+as in the paper's code.  The potential's own noise is off; -log p(y | x), without noise here, is left to `Supervised`.
 """
 
 from collections.abc import Sequence
@@ -75,7 +75,7 @@ class Ladder(Objective):
             u = interpolate(_normalised(u), clean[level].shape[2:], mode="area")
             estimate = _denoised(self.a[i], seen[level], u)
             m, s = moments[level]
-            target = ((clean[level] - m) / s).detach()
+            target = (clean[level] - m) / s
             loss[f"denoise_{level}"] = self.weights[level] * (estimate - target).square().mean()
             u = _maps(self.v[i - 1](estimate.movedim(1, -1)).movedim(-1, 1)) if i else u  # V, at each pixel
         return Terms(loss, {})
