@@ -65,10 +65,11 @@ def calls(tmp_path, monkeypatch, serially):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(images, "SemiSupervisedClassifier", Classifier)
     monkeypatch.setattr(images, "run_jobs", serially)
-    shares = {"bench": (0.1, 0.5, 1.0)}
-    monkeypatch.setattr(images, "SETS", {"cifar10": images.Case(read, 4, {"bench": "small"}, shares)})
-    monkeypatch.setattr(images, "TABLE_2", {"bench": ("cifar10",)})
-    monkeypatch.setattr(images, "FIG_1", {"bench": ("cifar10",)})
+    scales = ("bench", "long")
+    shares, presets = dict.fromkeys(scales, (0.1, 0.5, 1.0)), dict.fromkeys(scales, "small")
+    monkeypatch.setattr(images, "SETS", {"cifar10": images.Case(read, 4, presets, shares)})
+    monkeypatch.setattr(images, "TABLE_2", dict.fromkeys(scales, ("cifar10",)))
+    monkeypatch.setattr(images, "FIG_1", dict.fromkeys(scales, ("cifar10",)))
     images.load.cache_clear()
     yield made
     images.load.cache_clear()
@@ -117,6 +118,14 @@ def test_fig_1_goes_over_shares_of_the_labels_in_proportion(calls):
     assert "of the labels is as good as supervised training with all" in text
     assert f"{FIG_1['cifar10', 'joint', 0.5]:.2f}" in text
     assert "test error over the share" in Path("results/fig1-bench.html").read_text()
+
+
+def test_the_long_scale_trains_three_times_as_long_and_has_our_own_rows_alone(calls):
+    images.run_table2("long", Path("data"), seeds=1)
+    assert [(call["method"], call["effort"]) for call in calls] == [(method, 9.0) for method in OWN]
+    assert {run.scale for run in read_runs(Path("results/table2-long.jsonl"))} == {"long"}
+    images.run_fig1("long", Path("data"), seeds=1)
+    assert {call["effort"] for call in calls[3:]} == {3.0}
 
 
 def test_left_to_itself_table_2_has_all_of_the_papers_methods_and_those_from_outside(calls, monkeypatch):
@@ -187,6 +196,7 @@ def test_unknown_sets_are_refused_with_the_known_ones(calls):
         (["table2"], "--data: expected the folder"),
         (["table2", "--data", "none"], "none: expected a folder with data_batch_1"),
         (["fig1", "--data", "none", "--sets", "faces"], "--sets at scale bench: expected some of cifar10, mnist"),
+        (["table2", "--scale", "long", "--data", "none", "--sets", "mnist"], "scale long: expected some of cifar10"),
         (["fig1", "--data", "none", "--methods", "magic"], "Expected method to be one of supervised, pretrain, joint"),
     ],
 )

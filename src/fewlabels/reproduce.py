@@ -22,11 +22,22 @@ class Scale(str, Enum):
     paper = "paper"
 
 
+class ImageScale(str, Enum):
+    """The sizes of an experiment on images."""
+
+    bench = "bench"
+    long = "long"
+    paper = "paper"
+
+
 RESULTS = Path("results")
 DataOption = Annotated[
     Path | None, typer.Option(envvar="FEWLABELS_DATA", help="Folder of published data, such as conll2000/.")
 ]
 ScaleOption = Annotated[Scale, typer.Option(help="For 2 cores, or the paper's own data and network.")]
+ImageScaleOption = Annotated[
+    ImageScale, typer.Option(help="Minutes of one core a run, up to two hours, or the paper's own network.")
+]
 SeedsOption = Annotated[int, typer.Option(min=1, help="Number of seeds.")]
 SetsOption = Annotated[str | None, typer.Option(help="Some of cifar10,mnist,svhn; default: those of the scale.")]
 SmallSetsOption = Annotated[str | None, typer.Option(help="Some of the sets; a wrong name is answered with all.")]
@@ -73,7 +84,7 @@ def table3(
 @reproduce.command()
 @exit_codes
 def table2(
-    scale: ScaleOption = Scale.bench,
+    scale: ImageScaleOption = ImageScale.bench,
     data: DataOption = None,
     seeds: SeedsOption = 3,
     sets: SetsOption = None,
@@ -94,7 +105,7 @@ def table2(
 @reproduce.command()
 @exit_codes
 def fig1(
-    scale: ScaleOption = Scale.bench,
+    scale: ImageScaleOption = ImageScale.bench,
     data: DataOption = None,
     seeds: SeedsOption = 3,
     sets: SetsOption = None,
