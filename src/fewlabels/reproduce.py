@@ -36,7 +36,7 @@ DataOption = Annotated[
 ]
 ScaleOption = Annotated[Scale, typer.Option(help="For 2 cores, or the paper's own data and network.")]
 ImageScaleOption = Annotated[
-    ImageScale, typer.Option(help="Minutes of one core a run, up to two hours, or the paper's own network.")
+    ImageScale, typer.Option(help="Minutes of one core a run, about two hours, or the paper's own network.")
 ]
 SeedsOption = Annotated[int, typer.Option(min=1, help="Number of seeds.")]
 SetsOption = Annotated[str | None, typer.Option(help="Some of cifar10,mnist,svhn; default: those of the scale.")]

@@ -89,7 +89,7 @@ OWN = ("supervised", "pretrain", "joint")
 
 EFFORT = {("table2", "bench"): 3.0, ("table2", "long"): 9.0, ("fig1", "long"): 3.0}
 """Of the classifier, by experiment and scale, elsewhere 1: the recipe for a laptop is made for minutes, and Table 2 is
-worth more; Fig. 1 has ten runs for each set and seed.  Photographs gain from up to two hours of one core."""
+worth more; Fig. 1 has ten runs for each set and seed.  The long scale is for photographs."""
 
 TABLE_2 = {"bench": ("cifar10", "mnist"), "long": ("cifar10",), "paper": ("cifar10",)}
 FIG_1 = {"bench": ("cifar10", "mnist"), "long": ("cifar10",), "paper": ("cifar10", "svhn")}
