@@ -10,15 +10,16 @@ from torch import Tensor, nn
 from fewlabels.labels import Categorical
 from fewlabels.layers import WeightNormConv, WeightNormLinear
 
-__all__ = ["features", "through_layers", "width"]
+__all__ = ["LAYERS", "features", "last_layer", "through_layers", "width"]
 
 LAYERS = (WeightNormLinear, WeightNormConv, nn.Linear, nn.Conv2d)
+"""The dense and convolutional layers, the package's and torch's."""
 
 
 def through_layers(potential: nn.Module, x: Tensor, change: Callable[[Tensor], Tensor]) -> None:
     """Send x through a potential and ``change`` it at every station: x itself, then what each layer with weights gives.
 
-    Layers are the dense and convolutional ones, torch's or the package's.
+    Layers are those of `LAYERS`.
 
     Examples
     --------
@@ -41,8 +42,7 @@ def through_layers(potential: nn.Module, x: Tensor, change: Callable[[Tensor], T
 def features(potential: nn.Module, x: Tensor) -> tuple[Categorical, Tensor]:
     """u(x, ·) and h(x), (B, F), of one pass.
 
-    The last layer is the last submodule, in the order of registration, that has weights of its own: the head of the
-    built-in networks, and of yours if it is written in the order of computation.
+    Features are what enters `last_layer`.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def features(potential: nn.Module, x: Tensor) -> tuple[Categorical, Tensor]:
     torch.Size([2, 5])
     """
     seen: list[Tensor] = []
-    hook = _last(potential).register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0].flatten(1)))
+    hook = last_layer(potential).register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0].flatten(1)))
     try:
         labels = potential(x)
     finally:
@@ -65,6 +65,10 @@ def width(potential: nn.Module, x: Tensor) -> int:
     return features(potential, x[:2])[1].shape[1]
 
 
-def _last(potential: nn.Module) -> nn.Module:
+def last_layer(potential: nn.Module) -> nn.Module:
+    """The last submodule, in the order of registration, that has weights of its own.
+
+    It is the head of the built-in networks, and of yours if it is written in the order of computation.
+    """
     names = [name for name, part in potential.named_modules() if any(True for _ in part.parameters(recurse=False))]
     return potential.get_submodule(names[-1].split(".parametrizations")[0])  # whose weight is computed from others

@@ -10,6 +10,7 @@ continues to the identical result and needs no generator states.
 import copy
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -21,6 +22,7 @@ from fewlabels.batches import Batches
 from fewlabels.checkpoint import Checkpoint
 from fewlabels.errors import DivergenceError
 from fewlabels.layers import initialise_from_data
+from fewlabels.normalisation import fold, over_batches
 from fewlabels.objective import Objective, Terms
 from fewlabels.optimizers import Maker, Schedule, constant
 
@@ -30,7 +32,7 @@ GUARD_EVERY = 25
 SNAPSHOT_EVERY = 100
 RECORDS = 200
 CALMS = 6
-INITIAL = 500
+INITIAL, FOLDED = 500, 2000
 RUNAWAY, LEVEL = 1e3, 1e4
 """Of u(data) - u(samples), and of u(data), whose level may drift: more than this is divergence."""
 
@@ -61,6 +63,9 @@ class Stage(NamedTuple):
     continues
         Whether the optimiser's running means go on from the stage before, which has the same players and the same kind
         of optimiser.
+    normalised
+        Whether hidden layers are normalised over each batch while the stage lasts; at its end what that does to inputs
+        without labels becomes part of their weights (`fewlabels.normalisation`).
     """
 
     name: str
@@ -72,6 +77,7 @@ class Stage(NamedTuple):
     clip: float | None = None
     reset: tuple[str, ...] = ()
     continues: bool = False
+    normalised: bool = False
 
 
 class Record(NamedTuple):
@@ -186,9 +192,10 @@ def fit(
                     run.load(saved)
                     run.recent = saved
                 try:
-                    for done in run.steps(batches, checkpoint):
-                        if report is not None:
-                            report(stage.name, steps_before + done, steps_in_all)
+                    with over_batches(potential) if stage.normalised else nullcontext():
+                        for done in run.steps(batches, checkpoint):
+                            if report is not None:
+                                report(stage.name, steps_before + done, steps_in_all)
                 except KeyboardInterrupt:
                     if checkpoint is not None:  # a step may be half done: save the last state known to be whole
                         checkpoint.save(run.recent)
@@ -196,6 +203,7 @@ def fit(
                 records, optimizer = run.records, run.optimizer
                 if checkpoint is not None:
                     checkpoint.save(run.state())
+                run.finish(batches)
             steps_before += stage.steps
     return records
 
@@ -245,9 +253,15 @@ class _StageRun:
                         checkpoint.save(self.state())
             if trouble:
                 self._go_back(good, trouble)
+
+    def finish(self, batches: Batches) -> None:
+        """Leave the potential as the stage is to hand it on; what is saved is from before that."""
         if self.average is not None:
             self.potential.load_state_dict(self.average.module.state_dict())
         self.potential.eval()
+        if self.stage.normalised:
+            _seed_global(_mix(self.seed, self.number))
+            fold(self.potential, batches.x_unlabelled[torch.randperm(len(batches.x_unlabelled))[:FOLDED]])
 
     def _train(self, batches: Batches) -> Iterator[Terms]:
         stage, seed = self.stage, (self.seed, self.number)

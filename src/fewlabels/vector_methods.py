@@ -259,7 +259,7 @@ def _with_decoder(players: VectorPlayers, ladder: Ladder) -> list[Stage]:
     """The stage of a ladder, whose decoder learns ten times as fast."""
     recipe = players.recipe
     faster = players._replace(recipe=recipe._replace(rival=recipe.rival._replace(optimizer=rmsprop(1e-3, 1e-2))))
-    return faster.rival("ladder", ladder)
+    return [stage._replace(normalised=True) for stage in faster.rival("ladder", ladder)]
 
 
 def contrast(players: VectorPlayers, setting: Setting) -> list[Stage]:

@@ -1,29 +1,33 @@
 r"""The ladder network: what noise does to a layer is undone from that layer and the one above.
 
-A clean pass finds z_0 = x and the pre-activations z_1, ..., z_L of the layers with weights, a corrupted one adds noise
-n ~ N(0, σ²) to each on its way up, a decoder comes down.  With m, s the mean and standard deviation of a unit over the
-clean batch, and N the normalisation of a unit over the batch at hand (at the input m = 0, s = 1, and there is no N),
+A clean pass finds z_0 = x and what the layers with weights give, z_1, ..., z_L; a corrupted one adds noise
+n ~ N(0, σ²) to each on its way up, a decoder comes down.  With N the normalisation of a unit over the batch at hand
+and m, s the mean and standard deviation of the scores z_L over the clean one,
 
 .. math::
-   r_l = N(f_l(\tilde z_{l-1})) + n_l, \quad \tilde z_l = m_l + s_l r_l, \  u_L = N(\mathrm{softmax}\, \tilde z_L), \\
-   u_l = N(V_l \hat z_{l+1}), \quad \hat z_l = g_l(r_l, u_l), \qquad
-   L = Σ_l \frac{w_l}{|U| d_l} Σ_{x ∈ U} \| \hat z_l - N(z_l) \|^2, \\
+   z_l = N(W_l h_{l-1} + b_l) \ (0 < l < L), \quad \tilde z_l = z_l(\tilde h_{l-1}) + n_l \ (l < L), \quad
+   \tilde z_L = N(z_L(\tilde h_{L-1})) + n_L, \quad u_L = N(\mathrm{softmax}(m + s \tilde z_L)), \\
+   u_l = N(V_l \hat z_{l+1}), \quad \hat z_l = g_l(\tilde z_l, u_l), \quad
+   L = Σ_l \frac{w_l}{|U| d_l} Σ_{x ∈ U} \| \hat z_l - z_l \|^2 \ (\text{N}(z_L)\ \text{for}\ z_L), \\
    g(z, u) = (z - μ(u)) v(u) + μ(u), \qquad μ(u), v(u) = a_1 \mathrm{sigmoid}(a_2 u + a_3) + a_4 u + a_5
 
 (Rasmus et al., 2015; their Γ-model denoises z_L alone).  The best denoiser of a Gaussian is linear; g, for each unit
-apart, lets its mean and slope follow what the layer above knows.  m, s and N stand for the paper's batch normalisation;
-θ learns through them, so that weights gain nothing by growing.  The target learns, too: it comes to meet the estimate,
-as in the paper's code.  The potential's own noise is off; -log p(y | x), without noise here, is left to `Supervised`.
+apart, lets its mean and slope follow what the layer above knows.  The N of the hidden layers is that of a *normalised*
+stage (`fewlabels.train.Stage`, `fewlabels.normalisation`), in which labels are learnt through it, too; outside of one
+the layers are as they are.  θ learns through m, s and N, so that weights gain nothing by growing, and through the
+target, which comes to meet the estimate, as in the paper's code.  The potential's own noise is off; -log p(y | x),
+whose pass has none of the noise here, is left to `Supervised`.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from fewlabels.features import through_layers
+from fewlabels.layers import EPSILON
+from fewlabels.normalisation import normalised
 from fewlabels.objective import Batch, Objective, Terms, noiseless
 
 __all__ = ["Ladder"]
@@ -66,52 +70,45 @@ class Ladder(Objective):
         """The terms ``denoise_0`` to ``denoise_L``; of the Γ-model the last."""
         x = batch.x_unlabelled
         with noiseless(potential):
-            clean = _levels(potential, x)
-            moments = [(0.0, 1.0), *map(_moments, clean[1:])]
-            seen = _levels(potential, x, [*zip(self.noise, moments, strict=True)])
-        loss, u = {}, (moments[-1][0] + moments[-1][1] * seen[-1]).softmax(1)
+            clean, seen = _levels(potential, x), _levels(potential, x, self.noise)
+        scores, seen[-1] = _maps(clean[-1]), _maps(seen[-1])
+        variance, m = torch.var_mean(scores, (0, 2, 3), correction=0, keepdim=True)
+        clean[-1] = normalised(scores)
+        loss, u = {}, (m + (variance + EPSILON).sqrt() * seen[-1]).softmax(1)
         for i in reversed(range(len(self.a))):
             level = self.lowest + i
-            u = interpolate(_normalised(u), clean[level].shape[2:], mode="area")
-            estimate = _denoised(self.a[i], seen[level], u)
-            m, s = moments[level]
-            target = (clean[level] - m) / s
+            target = _maps(clean[level])
+            u = interpolate(normalised(u), target.shape[2:], mode="area")
+            estimate = _denoised(self.a[i], _maps(seen[level]), u)
             loss[f"denoise_{level}"] = self.weights[level] * (estimate - target).square().mean()
             u = _maps(self.v[i - 1](estimate.movedim(1, -1)).movedim(-1, 1)) if i else u  # V, at each pixel
         return Terms(loss, {})
 
 
-def _levels(potential: nn.Module, x: Tensor, corruption: Sequence[tuple[float, Any]] = ()) -> list[Tensor]:
-    """z_0, ..., z_L as maps (B, F, H, W); with σ and (m, s) of each, r_0, ..., r_L of the corrupted pass."""
+def _levels(potential: nn.Module, x: Tensor, noise: Sequence[float] = ()) -> list[Tensor]:
+    """z_0, ..., z_L, (B, F) or (B, F, H, W); with noise of these deviations, those of the corrupted pass."""
     levels: list[Tensor] = []
 
     def enter(z: Tensor) -> Tensor:
-        seen = passed = _maps(z)
-        if corruption:
-            noise, (m, s) = corruption[len(levels)]
-            seen = (_normalised(seen) if levels else seen) + noise * torch.randn_like(seen)
-            passed = m + s * seen
-        levels.append(seen)
-        return passed.view_as(z).to(z.dtype).clone()  # a copy: activations may work in place
+        if noise:
+            z = normalised(z) if len(levels) == len(noise) - 1 else z
+            z = z + noise[len(levels)] * _gaussian(z)
+        levels.append(z)
+        return z.clone()  # activations may work in place
 
     through_layers(potential, x, enter)
-    return [_maps(levels[0].flatten(1)) if levels[1].shape[2:] == (1, 1) else levels[0], *levels[1:]]
+    return [levels[0].flatten(1) if levels[1].dim() == 2 else levels[0], *levels[1:]]
+
+
+def _gaussian(z: Tensor) -> Tensor:
+    """Numbers from N(0, 1) in the form and the layout of z; drawn in a row, which is several times as fast."""
+    flat = torch.randn(z.numel(), device=z.device, dtype=z.dtype)
+    return flat.as_strided(z.shape, torch.empty_like(z).stride())
 
 
 def _maps(z: Tensor) -> Tensor:
     """Vectors (B, F) as maps of one pixel, maps as they are; in float32 where they were in bfloat16."""
     return (z.float() if z.dtype == torch.bfloat16 else z).view(*z.shape, *[1] * (4 - z.dim()))
-
-
-def _moments(z: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each unit over inputs and pixels, (1, F, 1, 1)."""
-    variance, mean = torch.var_mean(z, (0, 2, 3), correction=0, keepdim=True)
-    return mean, (variance + 1e-6).sqrt()
-
-
-def _normalised(z: Tensor) -> Tensor:
-    mean, spread = _moments(z)
-    return (z - mean) / spread  # N
 
 
 def _denoised(a: Tensor, z: Tensor, u: Tensor) -> Tensor:

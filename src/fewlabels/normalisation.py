@@ -1,0 +1,77 @@
+r"""Batch normalisation while a network learns, folded into its weights afterwards.
+
+.. math:: N(z) = (z - m) / s
+
+with m and s the mean and standard deviation of each unit over the inputs, and pixels, at hand.  A network normalised in
+this way would make u(x) of an input depend on its batch, so none of ours is; but some methods are nothing without it
+(`fewlabels.objectives.ladder`).  While they train, each hidden layer passes N(z) on; then m and s of the training
+inputs become part of its weights, W ← W / s and b ← (b - m) / s, and what is left is a network as before (Ioffe and
+Szegedy, 2015, with γ = 1 and β = 0).
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fewlabels.features import LAYERS, last_layer
+from fewlabels.layers import EPSILON
+
+__all__ = ["fold", "normalised", "over_batches"]
+
+
+def normalised(z: Tensor) -> Tensor:
+    """N(z) of z, (B, F, ...); of a single number, 0.
+
+    Examples
+    --------
+    >>> normalised(torch.tensor([[1.0, 7.0], [3.0, 7.0]])).round()
+    tensor([[-1.,  0.],
+            [ 1.,  0.]])
+    """
+    return torch.batch_norm(z, None, None, None, None, True, 0.0, EPSILON, False)
+
+
+@contextmanager
+def over_batches(potential: nn.Module) -> Iterator[None]:
+    """Meanwhile the hidden layers of a potential give N(z) for z.
+
+    Hidden are the dense and convolutional layers, torch's or the package's, that have a bias, but for the last.
+    """
+
+    def hook(layer: nn.Module, inputs: Any, z: Tensor) -> Tensor:
+        return normalised(z)
+
+    with ExitStack() as hooks:
+        for layer in _hidden(potential):
+            hooks.callback(layer.register_forward_hook(hook).remove)
+        yield
+
+
+@torch.no_grad()
+def fold(potential: nn.Module, x: Tensor) -> None:
+    """Give the hidden layers weights of which their outputs on x, (B, ...), have mean 0 and deviation 1."""
+
+    def hook(layer: Any, inputs: Any, z: Tensor) -> Tensor:
+        variance, m = torch.var_mean(z.transpose(0, 1).flatten(1), 1, correction=0)
+        s = (variance + EPSILON).sqrt()
+        scale, b = (layer.g, layer.b) if hasattr(layer, "g") else (layer.weight, layer.bias)
+        scale.div_(s.view(-1, *[1] * (scale.dim() - 1)))
+        b.sub_(m).div_(s)
+        return normalised(z)
+
+    with ExitStack() as hooks:
+        for layer in _hidden(potential):
+            hooks.callback(layer.register_forward_hook(hook).remove)
+        potential(x)
+
+
+def _hidden(potential: nn.Module) -> list[nn.Module]:
+    """The layers that are normalised; weights that are computed from others, by a parametrisation, could not be set."""
+    last = last_layer(potential)
+    layers = [part for part in potential.modules() if isinstance(part, LAYERS) and part is not last]
+    return [
+        layer for layer in layers if hasattr(layer, "g") or ("weight" in layer._parameters and layer.bias is not None)
+    ]
