@@ -57,6 +57,8 @@ class Recipe(NamedTuple):
     view, far_view
         Standard deviations of the noise that makes another view of an input where no augmentation is given; the latter
         for views that are to share but what matters.
+    corruption
+        Standard deviation of the noise on inputs from which a ladder network is to find them again.
     prior, field, chains
         How log p(x) is learnt alone, and beside labels; and beside labels by persistent chains.
     chain_noise
@@ -85,6 +87,7 @@ class Recipe(NamedTuple):
     consistency: float = 30.0
     view: float = 0.3
     far_view: float = 1.0
+    corruption: float = 0.3
     head: str = "new"
 
 
@@ -104,6 +107,7 @@ DENSE = Recipe(
     label_weight=10.0,
     noise=0.8,
     joint_noise=0.3,
+    corruption=0.9,
 )
 """For tables and small images read as vectors: found on digits, on draws of the labels that no figure is quoted for."""
 

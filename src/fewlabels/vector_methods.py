@@ -99,12 +99,13 @@ class VectorPlayers(NamedTuple):
         """The augmentation; without one, Gaussian noise of a standard deviation."""
         return self.augmentation or partial(add_noise, deviation=deviation)
 
-    def rival(self, name: str, objective: Objective) -> list[Stage]:
+    def rival(self, name: str, objective: Objective, normalised: bool = False) -> list[Stage]:
         """One stage of a method to compare with, beside labels, by the plan that all of them share.
 
         Labelled inputs have the noise that they have alone: what is gained over that is gained by the method.
         """
-        return [self.stage(name, Sum(Supervised(noise=self.recipe.noise), objective), self.recipe.rival)]
+        stage = self.stage(name, Sum(Supervised(noise=self.recipe.noise), objective), self.recipe.rival)
+        return [stage._replace(normalised=normalised)]
 
     def ramped(self, objective: Objective) -> Ramped:
         """An objective whose weight rises over the first part of that plan."""
@@ -220,7 +221,7 @@ def label_propagation(players: VectorPlayers, weight: float) -> Objective:
 
 def alone(term: str, players: VectorPlayers, setting: Setting) -> list[Stage]:
     """-log p(y | x), and one term."""
-    return players.rival(term, TERMS[term](players, setting.weight))
+    return players.rival(term, TERMS[term](players, setting.weight), normalised=term in NORMALISED)
 
 
 def cat_gan(players: VectorPlayers, setting: Setting) -> list[Stage]:
@@ -247,19 +248,20 @@ def sobolev_gan(players: VectorPlayers, setting: Setting) -> list[Stage]:
 
 def ladder(players: VectorPlayers, setting: Setting) -> list[Stage]:
     """-log p(y | x), and every layer is to find its clean values again."""
-    return _with_decoder(players, Ladder(players.potential, players.data, setting.weight))
+    return _with_decoder(players, partial(Ladder, weight=setting.weight))
 
 
 def gamma_ladder(players: VectorPlayers, setting: Setting) -> list[Stage]:
     """-log p(y | x), and the last layer is to find its clean values again."""
-    return _with_decoder(players, Ladder(players.potential, players.data, setting.weight, weights=(3.0,), gamma=True))
+    return _with_decoder(players, partial(Ladder, weight=setting.weight, weights=(3.0,), gamma=True))
 
 
-def _with_decoder(players: VectorPlayers, ladder: Ladder) -> list[Stage]:
+def _with_decoder(players: VectorPlayers, ladder: Callable[..., Ladder]) -> list[Stage]:
     """The stage of a ladder, whose decoder learns ten times as fast."""
     recipe = players.recipe
+    objective = ladder(players.potential, players.data, input_noise=recipe.corruption)
     faster = players._replace(recipe=recipe._replace(rival=recipe.rival._replace(optimizer=rmsprop(1e-3, 1e-2))))
-    return [stage._replace(normalised=True) for stage in faster.rival("ladder", ladder)]
+    return faster.rival("ladder", objective, normalised=True)
 
 
 def contrast(players: VectorPlayers, setting: Setting) -> list[Stage]:
@@ -287,6 +289,9 @@ TERMS: dict[str, Callable[[VectorPlayers, float], Objective]] = {
     "label_propagation": label_propagation,
 }
 """What unlabelled inputs teach beside labels, from the players and a weight."""
+
+NORMALISED = ("vat",)
+"""Terms that, where they stand alone, have the network normalised over batches while it learns, as their authors do."""
 
 WHOLE: dict[str, Method] = {
     "supervised": supervised,

@@ -86,7 +86,7 @@ class PublishedError(NamedTuple):
 
 TABLE_2 = {
     "cat_gan": PublishedError("CatGAN", 19.58, 0.46),
-    "ladder": PublishedError("Ladder network", 20.40, 0.47),
+    "gamma_ladder": PublishedError("Γ ladder network", 20.40, 0.47),
     "improved_gan": PublishedError("Improved-GAN", 18.63, 2.32),
     "bad_gan": PublishedError("BadGAN", 14.41, 0.30),
     "sobolev_gan": PublishedError("Sobolev-GAN", 15.77, 0.19),

@@ -43,7 +43,7 @@ class Ladder(Objective):
     x
         Some inputs, (B, ...), from which the decoder gets its widths and its device.
     noise, input_noise
-        σ of the layers, in units of s, 0.3 as in the paper; and of x, in its units.
+        σ of the layers, whose deviation is 1 where they are normalised, and of x, in its units; 0.3 as in the paper.
     weight, weights
         A factor on all of w_0, w_1, ..., whose last holds for all later layers; the paper's: (1000, 10, 0.1) for MNIST.
     gamma
@@ -52,7 +52,7 @@ class Ladder(Objective):
 
     def __init__(
         self, potential: nn.Module, x: Tensor, weight: float = 1.0, *, noise: float = 0.3,
-        input_noise: float = 0.9, weights: Sequence[float] = (100.0, 1.0, 0.1), gamma: bool = False,
+        input_noise: float = 0.3, weights: Sequence[float] = (100.0, 1.0, 0.1), gamma: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         with noiseless(potential), torch.no_grad():
