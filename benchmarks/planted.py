@@ -101,6 +101,8 @@ MUTANTS = [
            "x.contiguous(memory_format=torch.channels_last)", "test_paper_networks.py channels_last"),
     Mutant("an added term weighs as much as labels", "vector_methods.py", "setting.weight * recipe.label_weight * ADDED",
            "setting.weight * recipe.label_weight", "test_vector_methods.py terms"),
+    Mutant("every term by itself is normalised", "vector_methods.py", "normalised=term in NORMALISED", "normalised=True",
+           "test_vector_methods.py normalised"),
     Mutant("weight 0 forgotten", "vector_methods.py", 'NAMES.parts(method if setting.weight else "supervised")',
            "NAMES.parts(method)", "test_vector_methods.py zero"),
     Mutant("adversary without the power step", VAT,

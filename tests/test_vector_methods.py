@@ -75,6 +75,13 @@ def test_terms_beside_log_p_of_x_weigh_a_part_of_what_labels_do_and_after_it_as_
     assert added.parts[0].weight == labels.weight == 1.0
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_who_is_normalised_while_it_learns_and_that_no_field_is(method):
+    """u(x) of one input would depend on the others of its batch."""
+    _, plan, _ = stages(method)
+    assert {stage.normalised for stage in plan} == {method in ("vat", "ladder", "gamma_ladder")}
+
+
 @pytest.mark.parametrize("method", ["joint+vat", "vat", "best", "pretrain"])
 def test_weight_zero_is_supervised_training_whatever_the_method(method):
     data, rows = torch.randn(24, 5), torch.arange(6)
