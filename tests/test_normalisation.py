@@ -10,6 +10,7 @@ from fewlabels.batches import Batches
 from fewlabels.checkpoint import Checkpoint
 from fewlabels.features import through_layers
 from fewlabels.image import ConvNet, small_body
+from fewlabels.labels import Categorical
 from fewlabels.normalisation import fold, normalised, over_batches
 from fewlabels.objectives.supervised import Supervised
 from fewlabels.optimizers import adam
@@ -43,6 +44,21 @@ def images():
     return ConvNet(small_body(1, width=2), 8, 3), torch.randn(40, 1, 9, 9)
 
 
+class Spread(nn.Module):
+    """Dense layers at each of several places of an input."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 6), nn.Linear(6, 2)
+
+    def forward(self, x):
+        return Categorical(self.head(torch.tanh(self.body(x)).mean(1)))
+
+
+def places():
+    return Spread(), torch.randn(40, 5, 4)
+
+
 def outputs(potential, x):
     """What the hidden layers and the last give."""
     seen = []
@@ -50,7 +66,7 @@ def outputs(potential, x):
     return seen[1:-1], seen[-1]
 
 
-@pytest.mark.parametrize("make", [plain, rows, images])
+@pytest.mark.parametrize("make", [plain, rows, images, places])
 def test_folded_weights_do_what_normalisation_over_those_inputs_does(make):
     potential, x = make()
     potential.eval()
@@ -64,7 +80,7 @@ def test_folded_weights_do_what_normalisation_over_those_inputs_does(make):
     torch.testing.assert_close(scores, wanted, rtol=1e-3, atol=1e-3)
     assert not torch.allclose(before, wanted, rtol=1e-2)
     for z in hidden:
-        over_all = z.transpose(0, 1).flatten(1)
+        over_all = z.movedim(-1 if z.dim() == 3 else 1, 0).flatten(1)
         assert over_all.mean(1).abs().max() < 1e-4
         assert (over_all.std(1, correction=0) - 1).abs().max() < 1e-3
     torch.testing.assert_close(potential(x[:1]).scores, scores[:1], rtol=1e-4, atol=1e-4)  # alone as among others

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from fewlabels.features import LAYERS, last_layer
-from fewlabels.layers import EPSILON
+from fewlabels.layers import EPSILON, WeightNormLinear
 
 __all__ = ["fold", "normalised", "over_batches"]
 
@@ -42,7 +42,8 @@ def over_batches(potential: nn.Module) -> Iterator[None]:
     """
 
     def hook(layer: nn.Module, inputs: Any, z: Tensor) -> Tensor:
-        return normalised(z)
+        axis = _axis(layer)
+        return normalised(z.movedim(axis, 1)).movedim(1, axis)
 
     with ExitStack() as hooks:
         for layer in _hidden(potential):
@@ -55,17 +56,23 @@ def fold(potential: nn.Module, x: Tensor) -> None:
     """Give the hidden layers weights of which their outputs on x, (B, ...), have mean 0 and deviation 1."""
 
     def hook(layer: Any, inputs: Any, z: Tensor) -> Tensor:
-        variance, m = torch.var_mean(z.transpose(0, 1).flatten(1), 1, correction=0)
+        axis = _axis(layer)
+        variance, m = torch.var_mean(z.movedim(axis, 0).flatten(1), 1, correction=0)
         s = (variance + EPSILON).sqrt()
         scale, b = (layer.g, layer.b) if hasattr(layer, "g") else (layer.weight, layer.bias)
         scale.div_(s.view(-1, *[1] * (scale.dim() - 1)))
         b.sub_(m).div_(s)
-        return normalised(z)
+        return normalised(z.movedim(axis, 1)).movedim(1, axis)
 
     with ExitStack() as hooks:
         for layer in _hidden(potential):
             hooks.callback(layer.register_forward_hook(hook).remove)
         potential(x)
+
+
+def _axis(layer: nn.Module) -> int:
+    """Where a layer's output has its units: behind everything else if it is dense."""
+    return -1 if isinstance(layer, nn.Linear | WeightNormLinear) else 1
 
 
 def _hidden(potential: nn.Module) -> list[nn.Module]:
