@@ -1,7 +1,7 @@
 """What a potential makes of its inputs on their way: layer by layer, and the features h(x) before its last layer."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from fewlabels.labels import Categorical
 from fewlabels.layers import WeightNormConv, WeightNormLinear
 
-__all__ = ["LAYERS", "features", "last_layer", "through_layers", "width"]
+__all__ = ["LAYERS", "features", "hooked", "last_layer", "through_layers", "width"]
 
 LAYERS = (WeightNormLinear, WeightNormConv, nn.Linear, nn.Conv2d)
 """The dense and convolutional layers, the package's and torch's."""
@@ -29,14 +29,18 @@ def through_layers(potential: nn.Module, x: Tensor, change: Callable[[Tensor], T
     >>> seen
     [(4, 2), (4, 3), (4, 1)]
     """
-
-    def hook(layer: nn.Module, inputs: Any, z: Tensor) -> Tensor:
-        return change(z)
-
-    with ExitStack() as hooks:
-        for layer in (part for part in potential.modules() if isinstance(part, LAYERS)):
-            hooks.callback(layer.register_forward_hook(hook).remove)
+    layers = [part for part in potential.modules() if isinstance(part, LAYERS)]
+    with hooked(layers, lambda layer, inputs, z: change(z)):
         potential(change(x))
+
+
+@contextmanager
+def hooked(layers: Iterable[nn.Module], hook: Callable[[Any, Any, Tensor], Tensor]) -> Iterator[None]:
+    """Meanwhile what a hook makes of a layer, its inputs and its output takes the output's place."""
+    with ExitStack() as hooks:
+        for layer in layers:
+            hooks.callback(layer.register_forward_hook(hook).remove)
+        yield
 
 
 def features(potential: nn.Module, x: Tensor) -> tuple[Categorical, Tensor]:

@@ -9,14 +9,13 @@ inputs become part of its weights, W ← W / s and b ← (b - m) / s, and what i
 Szegedy, 2015, with γ = 1 and β = 0).
 """
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from fewlabels.features import LAYERS, last_layer
+from fewlabels.features import LAYERS, hooked, last_layer
 from fewlabels.layers import EPSILON, WeightNormLinear
 
 __all__ = ["fold", "normalised", "over_batches"]
@@ -34,21 +33,12 @@ def normalised(z: Tensor) -> Tensor:
     return torch.batch_norm(z, None, None, None, None, True, 0.0, EPSILON, False)
 
 
-@contextmanager
-def over_batches(potential: nn.Module) -> Iterator[None]:
+def over_batches(potential: nn.Module) -> AbstractContextManager[None]:
     """Meanwhile the hidden layers of a potential give N(z) for z.
 
     Hidden are the dense and convolutional layers, torch's or the package's, that have a bias, but for the last.
     """
-
-    def hook(layer: nn.Module, inputs: Any, z: Tensor) -> Tensor:
-        axis = _axis(layer)
-        return normalised(z.movedim(axis, 1)).movedim(1, axis)
-
-    with ExitStack() as hooks:
-        for layer in _hidden(potential):
-            hooks.callback(layer.register_forward_hook(hook).remove)
-        yield
+    return hooked(_hidden(potential), _normalise)
 
 
 @torch.no_grad()
@@ -56,18 +46,21 @@ def fold(potential: nn.Module, x: Tensor) -> None:
     """Give the hidden layers weights of which their outputs on x, (B, ...), have mean 0 and deviation 1."""
 
     def hook(layer: Any, inputs: Any, z: Tensor) -> Tensor:
-        axis = _axis(layer)
-        variance, m = torch.var_mean(z.movedim(axis, 0).flatten(1), 1, correction=0)
+        variance, m = torch.var_mean(z.movedim(_axis(layer), 0).flatten(1), 1, correction=0)
         s = (variance + EPSILON).sqrt()
         scale, b = (layer.g, layer.b) if hasattr(layer, "g") else (layer.weight, layer.bias)
         scale.div_(s.view(-1, *[1] * (scale.dim() - 1)))
         b.sub_(m).div_(s)
-        return normalised(z.movedim(axis, 1)).movedim(1, axis)
+        return _normalise(layer, inputs, z)
 
-    with ExitStack() as hooks:
-        for layer in _hidden(potential):
-            hooks.callback(layer.register_forward_hook(hook).remove)
+    with hooked(_hidden(potential), hook):
         potential(x)
+
+
+def _normalise(layer: nn.Module, inputs: Any, z: Tensor) -> Tensor:
+    """N(z) of a layer's output."""
+    axis = _axis(layer)
+    return normalised(z.movedim(axis, 1)).movedim(1, axis)
 
 
 def _axis(layer: nn.Module) -> int:

@@ -81,11 +81,11 @@ SETS = {
     ),
 }  # fmt: skip
 
-ROWS = (*PAPER_ROWS, *OUTSIDE)
-"""Of Table 2: the paper's, and what users would pick instead."""
-
-OWN = ("supervised", "pretrain", "joint")
-"""Rows of Table 2 at the scale that is long."""
+ROWS = {
+    **dict.fromkeys(("bench", "paper"), (*PAPER_ROWS, *OUTSIDE)),
+    "long": ("supervised", "pretrain", "joint"),
+}
+"""Of Table 2 by scale: the paper's, and what users would pick instead; where a run takes hours, our own."""
 
 EFFORT = {("table2", "bench"): 3.0, ("table2", "long"): 9.0, ("fig1", "long"): 3.0}
 """Of the classifier, by experiment and scale, elsewhere 1: the recipe for a laptop is made for minutes, and Table 2 is
@@ -118,7 +118,7 @@ def run_table2(
         How many draws of the labels.
     sets, methods
         Some of `SETS`, by default `TABLE_2` of the scale; and of the classifier's methods and of `OUTSIDE`, by default
-        `ROWS`, or `OWN` where the scale is long.
+        its `ROWS`.
     accelerator
         Of the classifier.
     workers
@@ -131,7 +131,7 @@ def run_table2(
     InputError
         A name that is not known, or data that are not there.
     """
-    methods = methods or (OWN if scale == "long" else ROWS)
+    methods = methods or ROWS[scale]
     runs = [
         _open("table2", scale, data, name, method, SETS[name].labels, seed)
         for seed in range(seeds)
