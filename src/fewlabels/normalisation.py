@@ -58,9 +58,8 @@ def fold(potential: nn.Module, x: Tensor) -> None:
 
 
 def _normalise(layer: nn.Module, inputs: Any, z: Tensor) -> Tensor:
-    """N(z) of a layer's output."""
-    axis = _axis(layer)
-    return normalised(z.movedim(axis, 1)).movedim(1, axis)
+    """N(z) of a layer's output; no view of it, which an activation in place would make slow to differentiate."""
+    return normalised(z) if _axis(layer) == 1 else normalised(z.movedim(-1, 1)).movedim(1, -1)
 
 
 def _axis(layer: nn.Module) -> int:
