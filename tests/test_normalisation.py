@@ -12,6 +12,8 @@ from fewlabels.features import through_layers
 from fewlabels.image import ConvNet, small_body
 from fewlabels.labels import Categorical
 from fewlabels.normalisation import fold, normalised, over_batches
+from fewlabels.objective import Sum
+from fewlabels.objectives.mean_teacher import MeanTeacher
 from fewlabels.objectives.supervised import Supervised
 from fewlabels.optimizers import adam
 from fewlabels.tabular import MLP
@@ -129,6 +131,15 @@ def test_a_normalised_stage_is_training_with_it_and_folding_afterwards(of_all):
     fold(by_hand.eval(), batches.x_unlabelled)
     ours, theirs = (network(batches.x_unlabelled).scores for network in (potential, by_hand))
     assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4) == of_all
+
+
+def test_a_teacher_is_normalised_with_its_pupil():
+    """Before the first step they are one network, and agree."""
+    potential, stages, batches = problem()
+    taught = Sum(Supervised(), MeanTeacher(potential, lambda x: x))
+    first = fit(potential, [stages[0]._replace(objective=taught)], batches)[0]
+    assert first.values["supervised"] > 0
+    assert first.values["mean_teacher"] < 1e-9
 
 
 def weights(potential):

@@ -8,7 +8,7 @@ from fewlabels.checkpoint import Checkpoint
 from fewlabels.errors import InputError
 from fewlabels.methods import PRETRAINING, Setting
 from fewlabels.train import fit
-from fewlabels.vector_methods import ADDED, NAMES, vector_stages
+from fewlabels.vector_methods import ADDED, NAMES, TERMS, vector_stages
 from fewlabels.vectors import INITIAL, PRESETS, build_players, build_potential
 
 METHODS = [*NAMES.whole, "best", "pretrain+mean_teacher", "joint+pi+self_training"]
@@ -79,7 +79,7 @@ def test_terms_beside_log_p_of_x_weigh_a_part_of_what_labels_do_and_after_it_as_
 def test_who_is_normalised_while_it_learns_and_that_no_field_is(method):
     """u(x) of one input would depend on the others of its batch."""
     _, plan, _ = stages(method)
-    assert {stage.normalised for stage in plan} == {method in ("vat", "ladder", "gamma_ladder")}
+    assert {stage.normalised for stage in plan} == {method in (*TERMS, "ladder", "gamma_ladder")}
 
 
 @pytest.mark.parametrize("method", ["joint+vat", "vat", "best", "pretrain"])

@@ -33,12 +33,12 @@ def normalised(z: Tensor) -> Tensor:
     return torch.batch_norm(z, None, None, None, None, True, 0.0, EPSILON, False)
 
 
-def over_batches(potential: nn.Module) -> AbstractContextManager[None]:
-    """Meanwhile the hidden layers of a potential give N(z) for z.
+def over_batches(*potentials: nn.Module) -> AbstractContextManager[None]:
+    """Meanwhile the hidden layers of potentials give N(z) for z.
 
     Hidden are the dense and convolutional layers, torch's or the package's, that have a bias, but for the last.
     """
-    return hooked(_hidden(potential), _normalise)
+    return hooked([layer for potential in potentials for layer in _hidden(potential)], _normalise)
 
 
 @torch.no_grad()

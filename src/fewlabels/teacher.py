@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from fewlabels.labels import Labels
 
-__all__ = ["Teacher"]
+__all__ = ["Teacher", "teachers"]
 
 
 class Teacher(nn.Module):
@@ -41,3 +41,8 @@ class Teacher(nn.Module):
     def train(self, mode: bool = True) -> "Teacher":
         """Stay without dropout and noise, whatever is asked."""
         return super().train(False)
+
+
+def teachers(objective: nn.Module) -> list[nn.Module]:
+    """The networks of the teachers that are part of an objective."""
+    return [part.network for part in objective.modules() if isinstance(part, Teacher)]

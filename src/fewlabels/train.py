@@ -25,6 +25,7 @@ from fewlabels.layers import initialise_from_data
 from fewlabels.normalisation import fold, over_batches
 from fewlabels.objective import Objective, Terms
 from fewlabels.optimizers import Maker, Schedule, constant
+from fewlabels.teacher import teachers
 
 __all__ = ["Record", "Stage", "divergence", "fit", "halvings", "total", "train"]
 
@@ -192,7 +193,7 @@ def fit(
                     run.load(saved)
                     run.recent = saved
                 try:
-                    with over_batches(potential) if stage.normalised else nullcontext():
+                    with over_batches(potential, *teachers(stage.objective)) if stage.normalised else nullcontext():
                         for done in run.steps(batches, checkpoint):
                             if report is not None:
                                 report(stage.name, steps_before + done, steps_in_all)

@@ -220,8 +220,8 @@ def label_propagation(players: VectorPlayers, weight: float) -> Objective:
 
 
 def alone(term: str, players: VectorPlayers, setting: Setting) -> list[Stage]:
-    """-log p(y | x), and one term."""
-    return players.rival(term, TERMS[term](players, setting.weight), normalised=term in NORMALISED)
+    """-log p(y | x), and one term, normalised over batches."""
+    return players.rival(term, TERMS[term](players, setting.weight), normalised=True)
 
 
 def cat_gan(players: VectorPlayers, setting: Setting) -> list[Stage]:
@@ -289,9 +289,6 @@ TERMS: dict[str, Callable[[VectorPlayers, float], Objective]] = {
     "label_propagation": label_propagation,
 }
 """What unlabelled inputs teach beside labels, from the players and a weight."""
-
-NORMALISED = ("vat",)
-"""Terms that, where they stand alone, have the network normalised over batches while it learns, as their authors do."""
 
 WHOLE: dict[str, Method] = {
     "supervised": supervised,
