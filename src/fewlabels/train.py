@@ -65,8 +65,8 @@ class Stage(NamedTuple):
         Whether the optimiser's running means go on from the stage before, which has the same players and the same kind
         of optimiser.
     normalised
-        Whether hidden layers are normalised over each batch while the stage lasts; at its end what that does to inputs
-        without labels becomes part of their weights (`fewlabels.normalisation`).
+        Whether hidden layers, a teacher's too, are normalised over each batch while the stage lasts; at its end what
+        that does to inputs without labels becomes part of the potential's weights (`fewlabels.normalisation`).
     """
 
     name: str
