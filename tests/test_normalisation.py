@@ -5,7 +5,6 @@ import copy
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 
 from fewlabels.batches import Batches
 from fewlabels.checkpoint import Checkpoint
@@ -13,7 +12,7 @@ from fewlabels.features import through_layers
 from fewlabels.image import ConvNet, small_body
 from fewlabels.labels import Categorical
 from fewlabels.normalisation import fold, normalised, over_batches
-from fewlabels.objective import Batch, Sum
+from fewlabels.objective import Sum
 from fewlabels.objectives.mean_teacher import MeanTeacher
 from fewlabels.objectives.supervised import Supervised
 from fewlabels.optimizers import adam
@@ -132,21 +131,6 @@ def test_a_normalised_stage_is_training_with_it_and_folding_afterwards(of_all):
     fold(by_hand.eval(), batches.x_unlabelled)
     ours, theirs = (network(batches.x_unlabelled).scores for network in (potential, by_hand))
     assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4) == of_all
-
-
-def test_labels_are_learned_among_the_unlabelled_inputs_of_their_batch():
-    torch.manual_seed(0)
-    potential, x, y = Net(), torch.randn(12, 3), torch.arange(4) % 2
-    x[4:] += 2
-    batch = Batch(x[:4], y, x[4:])
-
-    def loss(together):
-        return Supervised(together=together)(potential, batch).loss["supervised"]
-
-    torch.testing.assert_close(loss(True), loss(False))
-    with over_batches(potential):
-        torch.testing.assert_close(loss(True), cross_entropy(potential(x).scores[:4], y))
-        assert not torch.allclose(loss(True), loss(False), rtol=0.01)
 
 
 def test_a_teacher_is_normalised_with_its_pupil():

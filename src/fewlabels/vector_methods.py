@@ -104,8 +104,8 @@ class VectorPlayers(NamedTuple):
 
         Labelled inputs have the noise that they have alone: what is gained over that is gained by the method.
         """
-        labels = Supervised(noise=self.recipe.noise, together=normalised)
-        return [self.stage(name, Sum(labels, objective), self.recipe.rival)._replace(normalised=normalised)]
+        stage = self.stage(name, Sum(Supervised(noise=self.recipe.noise), objective), self.recipe.rival)
+        return [stage._replace(normalised=normalised)]
 
     def ramped(self, objective: Objective) -> Ramped:
         """An objective whose weight rises over the first part of that plan."""

@@ -9,7 +9,6 @@ sum over the tokens of a sentence, a mean over sentences).
 import torch
 from torch import nn
 
-from fewlabels.labels import Categorical
 from fewlabels.objective import Batch, Objective, Terms
 
 __all__ = ["Supervised"]
@@ -25,20 +24,13 @@ class Supervised(Objective):
     noise
         Standard deviation of Gaussian noise added to x, for continuous x: a regulariser that costs nothing.  The
         potential's own noise comes on top.
-    together
-        Pass the unlabelled inputs through with the labelled ones, for potentials of `Categorical` scores that are
-        normalised over batches (`fewlabels.normalisation`): the labels' shares are seldom those of the classes, and
-        means over labelled inputs alone are not those by which inputs are judged in the end.
     """
 
-    def __init__(self, weight: float = 1.0, noise: float = 0.0, together: bool = False) -> None:
+    def __init__(self, weight: float = 1.0, noise: float = 0.0) -> None:
         super().__init__()
-        self.weight, self.noise, self.together = weight, noise, together
+        self.weight, self.noise = weight, noise
 
     def forward(self, potential: nn.Module, batch: Batch) -> Terms:
         """The term ``supervised``; dropout and input noise are as the potential's mode says."""
-        x = torch.cat([batch.x, batch.x_unlabelled]) if self.together else batch.x
-        labels = potential(x + self.noise * torch.randn_like(x) if self.noise else x)
-        if self.together:
-            labels = Categorical(labels.scores[: len(batch.x)])
-        return Terms({"supervised": -self.weight * labels.log_conditional(batch.y).mean()}, {})
+        x = batch.x + self.noise * torch.randn_like(batch.x) if self.noise else batch.x
+        return Terms({"supervised": -self.weight * potential(x).log_conditional(batch.y).mean()}, {})
