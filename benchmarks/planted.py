@@ -101,6 +101,8 @@ MUTANTS = [
            "x.contiguous(memory_format=torch.channels_last)", "test_paper_networks.py channels_last"),
     Mutant("an added term weighs as much as labels", "vector_methods.py", "setting.weight * recipe.label_weight * ADDED",
            "setting.weight * recipe.label_weight", "test_vector_methods.py terms"),
+    Mutant("labels alone are never normalised", "vector_methods.py", "[stage._replace(normalised=True)]", "[stage]",
+           "test_vector_methods.py normalised"),
     Mutant("no term by itself is normalised", "vector_methods.py", "setting.weight), normalised=True", "setting.weight)",
            "test_vector_methods.py normalised"),
     Mutant("a teacher is not normalised with its pupil", "train.py", ", *teachers(stage.objective)", "",

@@ -79,7 +79,17 @@ def test_terms_beside_log_p_of_x_weigh_a_part_of_what_labels_do_and_after_it_as_
 def test_who_is_normalised_while_it_learns_and_that_no_field_is(method):
     """u(x) of one input would depend on the others of its batch."""
     _, plan, _ = stages(method)
-    assert {stage.normalised for stage in plan} == {method in (*TERMS, "ladder", "gamma_ladder")}
+    are = method in (*TERMS, "ladder", "gamma_ladder", "supervised_normalised")
+    assert {stage.normalised for stage in plan} == {are}
+
+
+def test_labels_alone_normalised_are_a_normalised_term_of_weight_zero():
+    potential, plan, batches = stages("supervised_normalised")
+    fit(potential, plan, batches)
+    other, (stage,), batches = stages("entropy")
+    stage.objective.parts[1].part.weight = 0.0
+    fit(other, [stage], batches)
+    assert torch.equal(weights(potential), weights(other))
 
 
 @pytest.mark.parametrize("method", ["joint+vat", "vat", "best", "pretrain"])

@@ -72,10 +72,11 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
     ----------
     method
         "joint" (both at once), "pretrain" (log p(x), then log p(y | x)), "supervised", or "persistent_cd" (joint, with
-        persistent chains in place of a generator).  To compare with, without log p(x): "vat", "entropy",
-        "pseudo_label", "self_training", "fixmatch", "pi", "temporal_ensembling", "mean_teacher", "label_propagation",
-        "cat_gan", "improved_gan", "bad_gan", "sobolev_gan", "ladder", "gamma_ladder", and as stages before the labels
-        "simclr" and "vime"; see their files in `fewlabels.objectives`.  The nine from "vat" to "label_propagation" may
+        persistent chains in place of a generator).  To compare with, without log p(x): "supervised_normalised" (labels
+        alone, with hidden layers normalised over batches, as in most of the others), "vat", "entropy", "pseudo_label",
+        "self_training", "fixmatch", "pi", "temporal_ensembling", "mean_teacher", "label_propagation", "cat_gan",
+        "improved_gan", "bad_gan", "sobolev_gan", "ladder", "gamma_ladder", and as stages before the labels "simclr" and
+        "vime"; see their files in `fewlabels.objectives`.  The nine from "vat" to "label_propagation" may
         be added to "joint" and "pretrain", e.g. "joint+vat"; "best" is a sum of that kind.
     potential
         Your own network in place of the built-in one: a module from inputs on unit scale, (B, D) or (B, C, H, W), to

@@ -45,6 +45,7 @@ class Method(str, Enum):
     joint = "joint"
     pretrain = "pretrain"
     supervised = "supervised"
+    supervised_normalised = "supervised_normalised"
     persistent_cd = "persistent_cd"
     vat = "vat"
     entropy = "entropy"

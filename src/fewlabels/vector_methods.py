@@ -128,6 +128,13 @@ def supervised(players: VectorPlayers, setting: Setting) -> list[Stage]:
     return [players.stage("supervised", Supervised(noise=recipe.noise), recipe.supervised)]
 
 
+def supervised_normalised(players: VectorPlayers, setting: Setting) -> list[Stage]:
+    """-log p(y | x) alone, normalised over batches: what terms that are normalised have to be better than."""
+    recipe = players.recipe
+    stage = players.stage("supervised, normalised", Supervised(noise=recipe.noise), recipe.rival)
+    return [stage._replace(normalised=True)]
+
+
 def pretrained(players: VectorPlayers, setting: Setting, terms: Sequence[str] = ()) -> list[Stage]:
     """-log p(x) alone, then -log p(y | x), with terms beside it if there are any; the weight is theirs alone."""
     recipe = players.recipe
@@ -292,6 +299,7 @@ TERMS: dict[str, Callable[[VectorPlayers, float], Objective]] = {
 
 WHOLE: dict[str, Method] = {
     "supervised": supervised,
+    "supervised_normalised": supervised_normalised,
     "pretrain": pretrained,
     "joint": joint,
     "persistent_cd": persistent,

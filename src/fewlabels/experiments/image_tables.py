@@ -18,6 +18,7 @@ __all__ = ["METHODS", "crossing", "sheets", "write_fig1", "write_table2"]
 
 METHODS = {
     **{name: row.name for name, row in TABLE_2.items()},
+    "supervised_normalised": "supervised, normalised",
     "persistent_cd": "joint, persistent chains",
     "pi": "Π-model",
     "fixmatch": "FixMatch",
