@@ -128,13 +128,6 @@ def supervised(players: VectorPlayers, setting: Setting) -> list[Stage]:
     return [players.stage("supervised", Supervised(noise=recipe.noise), recipe.supervised)]
 
 
-def supervised_normalised(players: VectorPlayers, setting: Setting) -> list[Stage]:
-    """-log p(y | x) alone, normalised over batches: what terms that are normalised have to be better than."""
-    recipe = players.recipe
-    stage = players.stage("supervised, normalised", Supervised(noise=recipe.noise), recipe.rival)
-    return [stage._replace(normalised=True)]
-
-
 def pretrained(players: VectorPlayers, setting: Setting, terms: Sequence[str] = ()) -> list[Stage]:
     """-log p(x) alone, then -log p(y | x), with terms beside it if there are any; the weight is theirs alone."""
     recipe = players.recipe
@@ -175,6 +168,13 @@ def persistent(players: VectorPlayers, setting: Setting) -> list[Stage]:
         steps=chains.steps, noise=recipe.chain_noise * setting.step_size**0.5,
     )  # fmt: skip
     return [players.stage("joint", Sum(Supervised(), field), recipe.persistent)]
+
+
+def supervised_normalised(players: VectorPlayers, setting: Setting) -> list[Stage]:
+    """-log p(y | x) alone, normalised over batches: what terms that are normalised have to be better than."""
+    recipe = players.recipe
+    stage = players.stage("supervised, normalised", Supervised(noise=recipe.noise), recipe.rival)
+    return [stage._replace(normalised=True)]
 
 
 def virtual_adversarial(players: VectorPlayers, weight: float) -> Objective:
@@ -299,10 +299,10 @@ TERMS: dict[str, Callable[[VectorPlayers, float], Objective]] = {
 
 WHOLE: dict[str, Method] = {
     "supervised": supervised,
-    "supervised_normalised": supervised_normalised,
     "pretrain": pretrained,
     "joint": joint,
     "persistent_cd": persistent,
+    "supervised_normalised": supervised_normalised,
     **{name: partial(alone, name) for name in TERMS},
     "cat_gan": cat_gan,
     "improved_gan": improved_gan,
