@@ -170,7 +170,41 @@ def test_label_spreading_of_many_rows_is_over_a_graph_of_neighbours(monkeypatch)
     x, y = make_blobs(120, n_features=4, centers=3, random_state=0)
     known = np.where(np.arange(120) < 24, y, -1)
     dense = fit_outside("sklearn_label_spreading", x, known)
-    monkeypatch.setattr(outside, "DENSE_ROWS", 100)
+    monkeypatch.setattr(outside, "MANY_ROWS", 100)
     sparse = fit_outside("sklearn_label_spreading", x, known)
     assert [model[-1].best_estimator_.kernel for model in (dense, sparse)] == ["rbf", "knn"]
     assert (sparse.predict(x) == y).mean() > 0.95
+
+
+class Noted:
+    """In the place of a search or a classifier: it notes what it is fitted on."""
+
+    def __init__(self):
+        self.best_params_ = {"C": 1}
+
+    def fit(self, x, y):
+        self.x, self.y = x, y
+        return self
+
+
+def test_an_svc_is_tuned_on_some_of_many_labels_of_each_class_as_many_and_learns_from_all(monkeypatch):
+    tuned = []
+    monkeypatch.setattr(outside, "MANY_LABELS", 30)
+    monkeypatch.setattr(outside, "GridSearchCV", lambda *given, **named: tuned.append(Noted()) or tuned[-1])
+    x, y = make_blobs(120, n_features=4, centers=3, random_state=0)
+    svc = fit_outside("sklearn_svc", x, y)
+    assert np.bincount(tuned[0].y).tolist() == [10, 10, 10]
+    assert len(np.unique(tuned[0].x, axis=0)) == 30
+    assert svc[-1].shape_fit_ == x.shape
+
+
+def test_self_training_sees_some_of_many_rows_and_all_labels(monkeypatch):
+    fits = []
+    monkeypatch.setattr(outside, "MANY_ROWS", 50)
+    monkeypatch.setattr(outside, "SelfTrainingClassifier", lambda *given, **named: fits.append(named) or Noted())
+    x, y = make_blobs(120, n_features=4, centers=3, random_state=0)
+    known = np.where(np.arange(120) < 24, y, -1)
+    seen = fit_outside("sklearn_self_training", x, known)[-1]
+    assert len(np.unique(seen.x, axis=0)) == 50
+    assert sorted(seen.y[seen.y >= 0]) == sorted(y[:24])
+    assert fits[0]["k_best"] == 2  # a tenth of the 26 without labels

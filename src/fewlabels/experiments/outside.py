@@ -10,6 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from sklearn.svm import SVC
+from sklearn.utils import resample
 
 from fewlabels.model_selection import LabelledKFold
 from fewlabels.scaling import Scaling
@@ -24,8 +25,12 @@ WIDTHS = (0.3, 1.0, 3.0, 10.0, 30.0)
 PLATT = 5
 """Labels of each class from which on self-training ranks by the own probabilities of an SVC, which five folds make."""
 
-DENSE_ROWS = 10_000
-"""Beyond so many rows, label spreading is over the graph of 10 nearest neighbours: its matrix would not fit."""
+MANY_ROWS = 10_000
+"""Beyond so many rows, label spreading is over the graph of 10 nearest neighbours, since its matrix would not fit, and
+self-training sees so many, all labels among them, since the time of an SVC grows with the square."""
+
+MANY_LABELS = 1_000
+"""So many labels at most tune an SVC, drawn in proportion; it then learns from all."""
 
 
 def fit_outside(name: str, x: np.ndarray, y: np.ndarray) -> Any:
@@ -61,20 +66,38 @@ def _fitted(name: str, x: np.ndarray, y: np.ndarray) -> Any:
     folds = min(5, int(np.bincount(y[known]).min()))
     if name == "sklearn_label_spreading":
         grid: dict[str, Any] = {"gamma": _widths(x), "alpha": [0.2, 0.5, 0.9]}
-        if len(x) > DENSE_ROWS:
+        if len(x) > MANY_ROWS:
             grid, folds = {"kernel": ["knn"], "n_neighbors": [10], "alpha": [0.2, 0.9]}, 2
         return GridSearchCV(LabelSpreading(max_iter=1000), grid, cv=LabelledKFold(min(3, folds))).fit(x, y)
-    svc = GridSearchCV(SVC(), {"C": [1, 10, 100], "gamma": _widths(x)}, cv=LabelledKFold(folds)).fit(x[known], y[known])
+    svc = _tuned(x[known], y[known], folds)
     if name == "sklearn_svc":
-        return svc
-    tenth = max(1, int((~known).sum()) // 10)
+        return svc.fit(x[known], y[known])
     if folds < PLATT:
-        sure = CalibratedClassifierCV(SVC(**svc.best_params_), cv=min(3, folds), ensemble=False)  # pyright: ignore[reportArgumentType]
+        sure = CalibratedClassifierCV(svc, cv=min(3, folds), ensemble=False)  # pyright: ignore[reportArgumentType]
     else:
-        sure = SVC(**svc.best_params_, probability=True, random_state=0)  # pyright: ignore[reportArgumentType]
+        sure = svc.set_params(probability=True, random_state=0)
+    rows = _some(known)
+    x, y = x[rows], y[rows]
+    tenth = max(1, int((y < 0).sum()) // 10)
     with warnings.catch_warnings():  # it is to go for CalibratedClassifierCV, whose order of what is sure serves worse
         warnings.filterwarnings("ignore", ".*probability.*", FutureWarning)
         return SelfTrainingClassifier(sure, criterion="k_best", k_best=tenth, max_iter=50).fit(x, y)
+
+
+def _tuned(x: np.ndarray, y: np.ndarray, folds: int) -> SVC:
+    """The best SVC of a grid, not fitted."""
+    some = np.arange(len(y))
+    if len(y) > MANY_LABELS:
+        some = resample(some, replace=False, n_samples=MANY_LABELS, stratify=y, random_state=0)
+    grid = {"C": [1, 10, 100], "gamma": _widths(x)}
+    search = GridSearchCV(SVC(), grid, cv=LabelledKFold(folds), refit=False).fit(x[some], y[some])
+    return SVC(**search.best_params_)
+
+
+def _some(known: np.ndarray) -> np.ndarray:
+    """Rows that self-training sees: those with labels, and others up to `MANY_ROWS`."""
+    others = np.random.default_rng(0).permutation(np.flatnonzero(~known))
+    return np.sort(np.concatenate([np.flatnonzero(known), others[: max(0, MANY_ROWS - known.sum())]]))
 
 
 def _widths(x: np.ndarray) -> list[float]:
