@@ -22,7 +22,7 @@ report: $(READY)
 	test ! -e demo/results.jsonl || $(BIN)/python -m fewlabels.demo.report demo
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff check .
