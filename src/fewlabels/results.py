@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from fewlabels.errors import InputError
 from fewlabels.files import write_atomically
+from fewlabels.machine import fast_bfloat16
 
 __all__ = [
     "MEASURED",
@@ -202,8 +204,11 @@ def code_version() -> str:
 
 @cache
 def environment() -> dict[str, str]:
-    """The machine and the versions of what decides over results."""
-    packages = ("torch", "numpy", "scikit-learn")
-    return {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()} | {
-        name: installed(name) for name in packages
-    }
+    """The machine and the versions of what decides over results, and over seconds."""
+    machine = {
+        "python": platform.python_version(), "machine": platform.machine(), "system": platform.system(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "fast_bfloat16": str(fast_bfloat16(torch.device("cpu"))),
+        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+    }  # fmt: skip
+    return machine | {name: installed(name) for name in ("torch", "numpy", "scikit-learn")}
