@@ -43,6 +43,7 @@ SENTENCES, VOCABULARY = "sequence/sentences.py", "sequence/vocabulary.py"
 SPANS = "sequence/spans.py"
 POOL = "data/pool.py"
 CORPORA = "experiments/corpora.py"
+CURVE = "learning_curve.py"
 RUNNER = "experiments/runner.py"
 TABLES = "experiments/tables.py"
 TABLE3 = "experiments/table3.py"
@@ -529,4 +530,26 @@ MUTANTS = [
            "np.arange(len(pool.words), dtype=np.int32)", "test_corpus.py with_a_pool"),
     Mutant("all learns where the head is to", "sentence_methods.py", 'if self.finetune == "head" else stage',
            "if False else stage", "test_tagger.py head_alone"),
+    Mutant("a fold learns its own labels", CURVE, "trials.append(_Trial(share, train, known[",
+           "trials.append(_Trial(share, np.arange(len(codes)), known[", "test_learning_curve.py did_not_see"),
+    Mutant("labels taken away are learnt", CURVE, "y[i] = examples.unlabelled", "pass",
+           "test_learning_curve.py did_not_see"),
+    Mutant("shares taken without regard to class", CURVE, "draw_proportion(codes[known],", "draw_proportion(0 * codes[known],",
+           "test_learning_curve.py of_each_class"),
+    Mutant("the gain of both doublings", CURVE, "self.errors[-2] - self.errors[-1]", "self.errors[0] - self.errors[-1]",
+           "test_learning_curve.py by_hand"),
+    Mutant("a gain's error as if it were an error's", CURVE, "self.wrong[-2] - self.wrong[-1])", "self.wrong[-1])",
+           "test_learning_curve.py by_hand"),
+    Mutant("words of a sentence err independently", CURVE, "wrong - wrong.sum() / self.size.sum() * self.size",
+           "wrong - wrong.mean()", "test_learning_curve.py bootstrap"),
+    Mutant("a power law upside down", CURVE, "np.log2(last / before)", "np.log2(before / last)",
+           "test_learning_curve.py power_law"),
+    Mutant("hardly said without certainty", CURVE, "if gain + doubt <= LITTLE", "if gain <= LITTLE",
+           "test_learning_curve.py verdicts"),
+    Mutant("what was chosen is chosen again", CURVE, "wanted = chosen | {", "wanted = {} | {",
+           "test_learning_curve.py keeps_what"),
+    Mutant("the state of another curve", CURVE, 'if held["key"] != self.key:', "if False:",
+           "test_learning_curve.py refused"),
+    Mutant("a curve of another seed", "run_folder.py", 'set_params(random_state=run["seed"])', "set_params()",
+           "test_cli.py seed_of_the_model"),
 ]  # fmt: skip

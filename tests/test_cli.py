@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.base import BaseEstimator
 from typer.testing import CliRunner
 
 import fewlabels
@@ -25,14 +26,15 @@ TABLE = "a,b,species\n0,0,iris\n0,1,iris\n9,9,rose\n9,8,rose\n1,0,\n8,9,\n"
 CONLL = "dogs NOUN\nbark VERB\n\ncats NOUN\n"
 
 
-class Saved:
+class Saved(BaseEstimator):
     """What both stand-ins share: settings, and a file of JSON."""
 
     fits = 0
+    choice_ = "weight 0.1 of [0, 0.1, 1]: lowest error on held-out labels"
 
     def __init__(self, method="joint", *, random_state=None, verbose=False, checkpoint=None, accelerator=None):
-        self.settings = (method, random_state, verbose, checkpoint, accelerator)
-        self.choice_ = "weight 0.1 of [0, 0.1, 1]: lowest error on held-out labels"
+        self.method, self.random_state, self.verbose = method, random_state, verbose
+        self.checkpoint, self.accelerator = checkpoint, accelerator
 
     def _start(self, classes):
         Saved.fits += 1
@@ -46,7 +48,7 @@ class Saved:
 
 class Means(Saved):
     def fit(self, X, y):
-        assert isinstance(X, np.ndarray) and y.dtype == object
+        assert isinstance(X, np.ndarray) and isinstance(y, np.ndarray)
         self._start(sorted({label for label in y if label != -1}, key=str))
         means = [X[y == label].mean(axis=0).tolist() for label in self.classes_]
         self.state = [means, [label for label in self.classes_]]
@@ -203,10 +205,18 @@ def test_fit_as_json(work):
 
 def test_fit_hands_its_options_to_the_estimator(work, monkeypatch):
     seen = []
-    monkeypatch.setattr(Means, "save", lambda self, path: (seen.append(self.settings), Saved.save(self, path)))
+    monkeypatch.setattr(Means, "save", lambda self, path: (seen.append(self.get_params()), Saved.save(self, path)))
     options = "--method", "persistent_cd", "--seed", "7", "--accelerator", "cuda", "--out", "out", "--json"
     run("fit", "flowers.csv", "--label", "species", *options)
-    assert seen == [("persistent_cd", 7, False, Path("out/checkpoint"), "cuda")]
+    assert seen == [
+        {
+            "method": "persistent_cd",
+            "random_state": 7,
+            "verbose": False,
+            "checkpoint": Path("out/checkpoint"),
+            "accelerator": "cuda",
+        }
+    ]
 
 
 def test_sentences_take_no_accelerator(work):
@@ -261,6 +271,92 @@ def test_sentences_from_fit_to_sample(work):
     assert run("score", "out", "text.txt") == "row,u\n0,-3.0\n1,-1.0\n"
     run("sample", "out", "-n", "2", "--out", "new.txt")
     assert Path("new.txt").read_text() == "dogs bark cats\n" * 2
+
+
+def many():
+    """Twelve labelled rows of two kinds that no mean can tell apart, and one without a label."""
+    rows = [f"{i % 3},{i},{'iris' if i % 2 else 'rose'}" for i in range(12)]
+    Path("many.csv").write_text("a,b,species\n" + "\n".join(rows) + "\n5,5,\n")
+    return "fit", "many.csv", "--label", "species", "--out", "out"
+
+
+@pytest.fixture
+def one_process(monkeypatch):
+    """Stand-ins do not travel to other processes."""
+    monkeypatch.setattr(fewlabels.machine, "processes", lambda device: 1)
+
+
+def test_curve_of_a_table(work, one_process):
+    assert "fewlabels curve out" in CliRunner().invoke(app, list(many())).stderr
+    shown = run("curve", "out")
+    found = json.loads(Path("out/curve.json").read_text())
+    assert found["labelled"] == [2, 4, 8] and found["verdict"] in shown
+    for error in found["errors"]:
+        assert f"{error:.2%}" in shown
+    assert found["gain"] == pytest.approx(found["errors"][1] - found["errors"][2])
+    with Image.open("out/curve.png") as picture:
+        assert picture.size[0] > 300
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        "curve.json", "curve.png", "model.safetensors", "run.json", "summary.json",
+    ]  # fmt: skip
+    assert Saved.fits == 1 + 9
+    assert json.loads(run("curve", "out/model.safetensors", "--json")) == found
+    assert Saved.fits == 1 + 9
+
+
+def test_curve_has_the_seed_of_the_model(work, one_process, monkeypatch):
+    run(*many(), "--seed", "3")
+    fit, seeds = Means.fit, []
+    monkeypatch.setattr(Means, "fit", lambda self, X, y: (seeds.append(self.random_state), fit(self, X, y))[1])
+    run("curve", "out")
+    assert seeds == [3] * 9
+
+
+def test_curve_of_sentences_with_text_leaves_no_copy(work, one_process):
+    Path("many.conll").write_text("dogs NOUN\nbark VERB\n\ncats NOUN\nmeow VERB\n\n" * 6)
+    run("fit", "many.conll", "--unlabelled", "text.txt", "--out", "out")
+    assert json.loads(run("curve", "out", "--json"))["labelled"] == [2, 4, 8]
+    assert not Path("out/pool").exists()
+
+
+def test_curve_without_matplotlib(work, one_process, monkeypatch):
+    run(*many())
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    run("curve", "out")
+    assert Path("out/curve.json").exists() and not Path("out/curve.png").exists()
+
+
+def test_an_interrupted_curve_goes_on(work, one_process, monkeypatch):
+    run(*many())
+    fit = Means.fit
+
+    def fit_until_interrupted(self, X, y):
+        if Saved.fits == 6:
+            raise KeyboardInterrupt
+        return fit(self, X, y)
+
+    monkeypatch.setattr(Means, "fit", fit_until_interrupted)
+    message = run("curve", "out", "--json", code=130)
+    assert message == "interrupted: what had finished is stored; the same command goes on from it\n"
+    kept = len(json.loads(Path("out/curve-state.json").read_text())["wrong"])
+    assert kept >= 4
+    monkeypatch.setattr(Means, "fit", fit)
+    run("curve", "out")
+    assert Saved.fits == 6 + 9 - kept and not Path("out/curve-state.json").exists()
+
+
+def test_curve_of_changed_data_or_few_labels_is_refused_and_changes_nothing(work, one_process):
+    run(*many())
+    before = content()
+    Path("many.csv").write_text(Path("many.csv").read_text().replace("5,5,", "5,6,"))
+    assert "expected the data that the model was fitted to, came others" in run("curve", "out", "--json", code=2)
+    Path("many.csv").unlink()
+    assert "many.csv: expected" in run("curve", "out", "--json", code=2)
+    run("fit", "flowers.csv", "--label", "species", "--out", "other")
+    before |= content()
+    assert "at least 3 labelled rows" in run("curve", "other", "--json", code=2)
+    after = content()
+    assert after == {path: data for path, data in before.items() if path.name != "many.csv"}
 
 
 def test_a_folder_of_text_teaches_as_a_file_does_and_leaves_no_copy(work):
@@ -371,7 +467,7 @@ def test_a_run_is_not_resumed_with_changed_data(work):
 
 
 def interrupted(self, X, y):
-    folder = self.settings[3]
+    folder = self.checkpoint
     if folder.exists():
         return Means.original(self, X, y)
     folder.mkdir()
@@ -427,8 +523,8 @@ def test_no_space_after_training_keeps_the_state(work, monkeypatch):
     monkeypatch.setattr(Means, "save", raises(InputError("no space")))
 
     def fit(self, X, y):
-        self.settings[3].mkdir()
-        (self.settings[3] / "state").write_text("hours of work")
+        self.checkpoint.mkdir()
+        (self.checkpoint / "state").write_text("hours of work")
         return Means.original(self, X, y)
 
     monkeypatch.setattr(Means, "fit", fit)

@@ -5,7 +5,7 @@ import pytest
 from matplotlib import pyplot as plt
 
 from fewlabels.calibration import Calibration, calibrate
-from fewlabels.experiments.diagrams import reliability_diagram
+from fewlabels.diagrams import reliability_diagram
 from fewlabels.experiments.page import picture
 
 

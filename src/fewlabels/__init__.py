@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fewlabels.data.pool import Pool, write_pool
     from fewlabels.data.shards import stream_text
     from fewlabels.errors import DivergenceError, InputError
+    from fewlabels.learning_curve import LearningCurve
     from fewlabels.loading import load
     from fewlabels.model_selection import LabelledKFold
     from fewlabels.tagger import SemiSupervisedTagger
@@ -20,6 +21,7 @@ __all__ = [
     "DivergenceError",
     "InputError",
     "LabelledKFold",
+    "LearningCurve",
     "Pool",
     "SemiSupervisedClassifier",
     "SemiSupervisedTagger",
@@ -32,6 +34,7 @@ _HOME = {
     "DivergenceError": "errors",
     "InputError": "errors",
     "LabelledKFold": "model_selection",
+    "LearningCurve": "learning_curve",
     "Pool": "data.pool",
     "SemiSupervisedClassifier": "classifier",
     "SemiSupervisedTagger": "tagger",

@@ -1,14 +1,13 @@
-"""The command line: fit, predict, evaluate, score and sample on files, the demonstration and the experiments.
+"""The command line: fit, curve, predict, evaluate, score and sample on files, the demonstration and the experiments.
 
 Everything heavy is imported inside the commands, so that `--help` answers at once.
 """
 
 import functools
-import hashlib
 import importlib.metadata
+import importlib.util
 import json
-import shutil
-import time
+import shlex
 from collections import Counter
 from enum import Enum
 from pathlib import Path
@@ -19,14 +18,14 @@ from rich.console import Console
 from rich.table import Table
 
 from fewlabels.errors import InputError
-from fewlabels.exits import exit_codes, run_or_keep, stop
-from fewlabels.files import claimed_folder, read_run, read_utf8, write_atomically
+from fewlabels.exits import exit_codes, run_or_keep
+from fewlabels.files import claimed_folder, read_utf8, write_atomically
 from fewlabels.kinds import KINDS, Data, Kind, kind_of, plain, refuse_label
 from fewlabels.reproduce import reproduce
+from fewlabels.run_folder import CURVE, SUMMARY, digest, draw_curve, model_file, read_settings, train_or_pause
 
 __all__ = ["app", "main"]
 
-_MODEL, _SUMMARY, _CHECKPOINT, _POOL = "model.safetensors", "summary.json", "checkpoint", "pool"
 _CONFUSIONS = 10
 """How many kinds of mistakes `evaluate` shows; all are in its JSON."""
 
@@ -121,16 +120,38 @@ def fit(
         "seed": seed,
         "accelerator": accelerator,
         "version": importlib.metadata.version("fewlabels"),
-        "data_sha256": _digest(training),
+        "data_sha256": digest(training),
     }
     with claimed_folder(out, run) as resumed:
-        if not (resumed and (out / _SUMMARY).exists()):
-            _train_or_pause(training, run, out, verbose=not as_json)
-    summary = json.loads(read_utf8(out / _SUMMARY))
+        if not (resumed and (out / SUMMARY).exists()):
+            train_or_pause(training, run, out, verbose=not as_json)
+    summary = json.loads(read_utf8(out / SUMMARY))
     if as_json:
         typer.echo(json.dumps(summary, ensure_ascii=False))
     else:
         _show(["", "fitted"], [[key.replace("_", " "), str(value)] for key, value in summary.items()])
+        typer.echo(f"would more labels help? fewlabels curve {shlex.quote(str(out))}", err=True)
+
+
+@app.command()
+@exit_codes
+def curve(model: ModelArgument, as_json: JsonOption = False) -> None:
+    """Tell whether more labels would help: errors with a quarter, a half and all labels of `fit`, cross-validated.
+
+    Nine fits on the data of the model, a third of whose labels each leaves out.  The folder of the model gets
+    curve.json, and with matplotlib curve.png.
+    """
+    file = model_file(model)
+    run = read_settings(file)
+    if not (file.parent / CURVE).exists():
+        run_or_keep(functools.partial(draw_curve, file, run, not as_json))
+    found = json.loads(read_utf8(file.parent / CURVE))
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False))
+        return
+    rows = zip(found["labelled"], found["errors"], found["standard_errors"], strict=True)
+    _show(["labelled", "error", "±"], [[f"{n:,.0f}", f"{error:.2%}", f"{se:.2%}"] for n, error, se in rows])
+    typer.echo(found["verdict"])
 
 
 @app.command()
@@ -242,24 +263,9 @@ class _Fitted(NamedTuple):
     kind: Kind
 
 
-def _model_file(model: Path) -> Path:
-    if not model.exists():
-        raise InputError(f"{model}: expected the folder that `fewlabels fit` wrote, came a path that does not exist")
-    if model.is_dir() and not (model / _MODEL).exists():
-        raise InputError(f"{model}: expected a model in this folder, came none: run `fewlabels fit` to the end first")
-    return model / _MODEL if model.is_dir() else model
-
-
-def _read_settings(file: Path) -> dict[str, Any]:
-    run = read_run(file.parent)
-    if run.get("kind") not in KINDS:
-        raise InputError(f"{file.parent}: expected the run of `fewlabels fit`, came another: give the folder it wrote")
-    return run
-
-
 def _load(model: Path) -> _Fitted:
-    file = _model_file(model)
-    run = _read_settings(file)
+    file = model_file(model)
+    run = read_settings(file)
     from fewlabels import load
 
     return _Fitted(load(file), run, KINDS[run["kind"]])
@@ -267,7 +273,7 @@ def _load(model: Path) -> _Fitted:
 
 def _open(model: Path, data: Path, labelled: bool, label: str | None = None) -> tuple[_Fitted, Data]:
     """Read the data, which must be of the kind the model was trained with, then the model."""
-    run = _read_settings(_model_file(model))
+    run = read_settings(model_file(model))
     name = kind_of(data)
     if name != run["kind"]:
         raise InputError(f"{data}: expected {run['kind']} data, as the model was trained with, came {name} data")
@@ -276,84 +282,6 @@ def _open(model: Path, data: Path, labelled: bool, label: str | None = None) -> 
         run["label"] = label
     given = KINDS[name].inputs(data, run, labelled)
     return _load(model), given
-
-
-def _train_or_pause(training: Data, run: dict[str, Any], out: Path, verbose: bool) -> None:
-    """Train; upon Ctrl-C, say what was kept."""
-    try:
-        _train(training, run, out, verbose)
-    except KeyboardInterrupt:
-        if (out / _CHECKPOINT).exists():
-            stop(f"interrupted: the state is saved in {out / _CHECKPOINT}; the same command resumes from it", 130)
-        stop("interrupted before any state was saved: the same command starts again", 130)
-
-
-def _train(training: Data, run: dict[str, Any], out: Path, verbose: bool) -> None:
-    """Fit a model, save it with a summary, and remove the state that was kept for resuming."""
-    from fewlabels import SemiSupervisedClassifier, SemiSupervisedTagger
-
-    checkpoint = out / _CHECKPOINT
-    if run["kind"] == "sequences":
-        estimator = SemiSupervisedTagger(
-            run["method"], random_state=run["seed"], verbose=verbose, checkpoint=checkpoint
-        )
-    else:
-        estimator = SemiSupervisedClassifier(
-            run["method"], random_state=run["seed"], verbose=verbose, checkpoint=checkpoint,
-            accelerator=run["accelerator"],
-        )  # fmt: skip
-    start = time.perf_counter()
-    more = _fit(estimator, training, out / _POOL)
-    seconds = time.perf_counter() - start
-    estimator.save(out / _MODEL)
-    labelled = sum(label is not None and label != -1 for label in training.y)
-    summary = {
-        "method": run["method"],
-        "labelled": labelled,
-        "unlabelled": len(training.y) - labelled + more,
-        "classes": [plain(name) for name in estimator.classes_],
-        "choice": estimator.choice_,
-        "seconds": round(seconds, 1),
-        "model": str(out / _MODEL),
-    }
-    write_atomically(out / _SUMMARY, json.dumps(summary, ensure_ascii=False).encode())
-    shutil.rmtree(checkpoint, ignore_errors=True)
-
-
-def _fit(estimator: Any, training: Data, folder: Path) -> int:
-    """Fit, with text tokenised into a folder that stays while training may be resumed; how many sentences it had."""
-    from fewlabels.data.pool import Pool, write_pool
-    from fewlabels.data.shards import stream_text
-
-    if training.text is None:
-        estimator.fit(training.x, training.y)
-        return 0
-    if not folder.exists():
-        write_pool(stream_text(training.text), folder)
-    pool = Pool(folder)
-    try:
-        estimator.fit(training.x, training.y, pool=pool)
-    except InputError:
-        shutil.rmtree(folder)
-        raise
-    shutil.rmtree(folder)
-    return len(pool)
-
-
-def _digest(data: Data) -> str:
-    """Return a hash of the inputs and labels, by which a run knows its data again."""
-    import numpy as np
-
-    from fewlabels.data.shards import stream_text
-
-    digest = hashlib.sha256(repr(list(data.y)).encode())
-    for words in stream_text(data.text) if data.text else ():
-        digest.update(" ".join(words).encode())
-    if isinstance(data.x, np.ndarray):
-        digest.update(repr(data.x.shape).encode() + data.x.tobytes())
-    else:
-        digest.update(repr(data.x).encode())
-    return digest.hexdigest()
 
 
 def _errors(truth: list[Any], predicted: list[Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, StrMethodFormatter
 
 from fewlabels.calibration import Calibration
-from fewlabels.experiments.diagrams import reliability_diagram
+from fewlabels.diagrams import reliability_diagram
 from fewlabels.experiments.image_tables import FIG_1_HEADINGS, METHODS, TABLE_2_HEADINGS, Rows
 from fewlabels.experiments.page import COLOURS, STYLE, picture
 from fewlabels.experiments.published import FIG_1

@@ -1,12 +1,13 @@
-"""Diagrams of a single model; those of many runs are in page.py."""
+"""Diagrams of a single model; those of many runs are in experiments/page.py."""
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fewlabels.calibration import Calibration
+from fewlabels.learning_curve import LearningCurve
 
-__all__ = ["reliability_diagram"]
+__all__ = ["learning_curve_diagram", "reliability_diagram"]
 
 OURS, GREY = "#2a6f97", "#bbbbbb"
 
@@ -31,9 +32,30 @@ def reliability_diagram(calibration: Calibration) -> Figure:
     return figure
 
 
+def learning_curve_diagram(curve: LearningCurve) -> Figure:
+    """Error over labelled examples, with standard errors; dashed, what twice the labels would leave at that rate."""
+    figure = Figure(figsize=(4.2, 3.2), layout="constrained")
+    axes = figure.subplots()
+    axes.errorbar(curve.labelled, 100 * curve.errors, 100 * curve.standard_errors, marker="o", capsize=3, color=OURS)
+    further = np.geomspace(curve.labelled[-1], 2 * len(curve.size), 30)
+    axes.plot(further, [100 * curve.error_with(labelled) for labelled in further], linestyle="--", color=GREY)
+    axes.set_xscale("log", base=2)
+    ticks = [*curve.labelled, further[-1]]
+    axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("labelled examples", fontsize=9)
+    axes.set_ylabel("error in percent", fontsize=9)
+    _plain(axes)
+    return figure
+
+
 def _bars(axes: Axes, heights: np.ndarray, colour: str) -> None:
     """A bar for each bin from 0 to 1; none where there is no height."""
     edges = np.linspace(0, 1, len(heights) + 1)
     axes.bar(edges[:-1], np.nan_to_num(heights), 1 / len(heights), align="edge", color=colour, edgecolor="white")
+    _plain(axes)
+
+
+def _plain(axes: Axes) -> None:
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,165 @@
+"""The folder of a run on the command line: the model that is trained into it, and its learning curve.
+
+Everything heavy is imported inside the functions, so that the command line answers at once.
+"""
+
+import hashlib
+import importlib.util
+import io
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fewlabels.errors import InputError
+from fewlabels.exits import stop
+from fewlabels.files import read_run, write_atomically
+from fewlabels.kinds import KINDS, Data, plain
+
+if TYPE_CHECKING:
+    from fewlabels.data.pool import Pool
+
+__all__ = ["CURVE", "SUMMARY", "digest", "draw_curve", "model_file", "read_settings", "train_or_pause"]
+
+MODEL, SUMMARY, CURVE, CURVE_PICTURE = "model.safetensors", "summary.json", "curve.json", "curve.png"
+"""What a folder holds in the end, beside the settings."""
+
+CHECKPOINT, POOL, CURVE_STATE = "checkpoint", "pool", "curve-state.json"
+"""What it holds meanwhile."""
+
+
+def model_file(model: Path) -> Path:
+    """The file of a model that is given by itself or by its folder."""
+    if not model.exists():
+        raise InputError(f"{model}: expected the folder that `fewlabels fit` wrote, came a path that does not exist")
+    if model.is_dir() and not (model / MODEL).exists():
+        raise InputError(f"{model}: expected a model in this folder, came none: run `fewlabels fit` to the end first")
+    return model / MODEL if model.is_dir() else model
+
+
+def read_settings(file: Path) -> dict[str, Any]:
+    """The settings of the run whose model a file is."""
+    run = read_run(file.parent)
+    if run.get("kind") not in KINDS:
+        raise InputError(f"{file.parent}: expected the run of `fewlabels fit`, came another: give the folder it wrote")
+    return run
+
+
+def train_or_pause(training: Data, run: dict[str, Any], out: Path, verbose: bool) -> None:
+    """Train; upon Ctrl-C, say what was kept."""
+    try:
+        _train(training, run, out, verbose)
+    except KeyboardInterrupt:
+        if (out / CHECKPOINT).exists():
+            stop(f"interrupted: the state is saved in {out / CHECKPOINT}; the same command resumes from it", 130)
+        stop("interrupted before any state was saved: the same command starts again", 130)
+
+
+def _train(training: Data, run: dict[str, Any], out: Path, verbose: bool) -> None:
+    """Fit a model, save it with a summary, and remove the state that was kept for resuming."""
+    from fewlabels import SemiSupervisedClassifier, SemiSupervisedTagger
+
+    checkpoint = out / CHECKPOINT
+    estimator: Any
+    if run["kind"] == "sequences":
+        estimator = SemiSupervisedTagger(
+            run["method"], random_state=run["seed"], verbose=verbose, checkpoint=checkpoint
+        )
+    else:
+        estimator = SemiSupervisedClassifier(
+            run["method"], random_state=run["seed"], verbose=verbose, checkpoint=checkpoint,
+            accelerator=run["accelerator"],
+        )  # fmt: skip
+    start = time.perf_counter()
+    with _pooled(training.text, out / POOL) as pool:
+        if pool is None:
+            estimator.fit(training.x, training.y)
+        else:
+            estimator.fit(training.x, training.y, pool=pool)
+        more = 0 if pool is None else len(pool)
+    seconds = time.perf_counter() - start
+    estimator.save(out / MODEL)
+    labelled = sum(label is not None and label != -1 for label in training.y)
+    summary = {
+        "method": run["method"],
+        "labelled": labelled,
+        "unlabelled": len(training.y) - labelled + more,
+        "classes": [plain(name) for name in estimator.classes_],
+        "choice": estimator.choice_,
+        "seconds": round(seconds, 1),
+        "model": str(out / MODEL),
+    }
+    write_atomically(out / SUMMARY, json.dumps(summary, ensure_ascii=False).encode())
+    shutil.rmtree(checkpoint, ignore_errors=True)
+
+
+@contextmanager
+def _pooled(text: Path | None, folder: Path) -> Iterator["Pool | None"]:
+    """Text, tokenised into a folder that stays where work on it may be resumed; None where there is none."""
+    from fewlabels.data.pool import Pool, write_pool
+    from fewlabels.data.shards import stream_text
+
+    if text is None:
+        yield None
+        return
+    if not folder.exists():
+        write_pool(stream_text(text), folder)
+    try:
+        yield Pool(folder)
+    except InputError:
+        shutil.rmtree(folder)
+        raise
+    shutil.rmtree(folder)
+
+
+def draw_curve(file: Path, run: dict[str, Any], verbose: bool) -> None:
+    """Fit with shares of the labels and write the outcome beside the model."""
+    from fewlabels import LearningCurve, load
+    from fewlabels.machine import device_of, processes
+
+    unlabelled = None if run["unlabelled"] is None else Path(run["unlabelled"])
+    training = KINDS[run["kind"]].training(Path(run["data"]), unlabelled, run["label"])
+    if digest(training) != run["data_sha256"]:
+        raise InputError(f"{run['data']}: expected the data that the model was fitted to, came others: fit it anew")
+    estimator = load(file).set_params(random_state=run["seed"])
+    device = device_of("cpu" if run["kind"] == "sequences" else run["accelerator"])
+    state = file.parent / CURVE_STATE
+    with _pooled(training.text, file.parent / POOL) as pool:
+        found = LearningCurve.of(
+            estimator, training.x, training.y, pool=pool, n_jobs=processes(device), checkpoint=state, verbose=verbose
+        )
+    if importlib.util.find_spec("matplotlib"):
+        from fewlabels.diagrams import learning_curve_diagram
+
+        stream = io.BytesIO()
+        learning_curve_diagram(found).savefig(stream, format="png", dpi=150)
+        write_atomically(file.parent / CURVE_PICTURE, stream.getvalue())
+    told = {
+        "labelled": found.labelled.tolist(),
+        "errors": found.errors.tolist(),
+        "standard_errors": found.standard_errors.tolist(),
+        "gain": found.gain,
+        "gain_standard_error": found.gain_standard_error,
+        "verdict": found.verdict,
+    }
+    write_atomically(file.parent / CURVE, json.dumps(told, ensure_ascii=False).encode())
+    state.unlink()
+
+
+def digest(data: Data) -> str:
+    """Return a hash of the inputs and labels, by which a run knows its data again."""
+    import numpy as np
+
+    from fewlabels.data.shards import stream_text
+
+    hashed = hashlib.sha256(repr(list(data.y)).encode())
+    for words in stream_text(data.text) if data.text else ():
+        hashed.update(" ".join(words).encode())
+    if isinstance(data.x, np.ndarray):
+        hashed.update(repr(data.x.shape).encode() + data.x.tobytes())
+    else:
+        hashed.update(repr(data.x).encode())
+    return hashed.hexdigest()

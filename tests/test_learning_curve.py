@@ -1,0 +1,296 @@
+"""The learning curve: figures by hand, what each fit sees, verdicts where the truth is known, and going on."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+
+from fewlabels.data.pool import Pool, write_pool
+from fewlabels.diagrams import learning_curve_diagram
+from fewlabels.errors import InputError
+from fewlabels.experiments.page import picture
+from fewlabels.learning_curve import LearningCurve
+from fewlabels.methods import Setting
+from fewlabels.model_selection import is_unlabelled
+from fewlabels.tagger import SemiSupervisedTagger
+
+
+class Labelled(ClassifierMixin, BaseEstimator):
+    """Logistic regression on the labelled rows."""
+
+    def fit(self, X, y):
+        self.known = ~is_unlabelled(y)
+        self.model = LogisticRegression(max_iter=200).fit(X[self.known], y[self.known])
+        return self
+
+    def predict(self, X):
+        return self.model.predict(X)
+
+
+class Spy(BaseEstimator):
+    """Remembers what each fit and each prediction was given, and errs on the first row of each."""
+
+    fits: list
+    trials: list
+    stop_after = None
+
+    def __init__(self, weight="auto", step_size="auto", checkpoint=None):
+        self.weight, self.step_size, self.checkpoint = weight, step_size, checkpoint
+
+    def fit(self, X, y, pool=None):
+        if len(Spy.fits) == Spy.stop_after:
+            raise KeyboardInterrupt
+        Spy.fits.append((list(map(tuple, X)), list(y), pool, self.get_params()))
+        return self
+
+    def predict(self, X):
+        Spy.trials.append(list(map(tuple, X)))
+        return [TRUTH[one] if i else WRONG[one] for i, one in enumerate(Spy.trials[-1])]
+
+
+TRUTH, WRONG = {}, {}
+
+
+@pytest.fixture
+def spy(monkeypatch):
+    monkeypatch.setattr(Spy, "fits", [], raising=False)
+    monkeypatch.setattr(Spy, "trials", [], raising=False)
+    monkeypatch.setattr(Spy, "stop_after", None)
+    TRUTH.clear()
+    WRONG.clear()
+    return Spy()
+
+
+def rows(labelled=24, unlabelled=5, classes=2):
+    x = np.arange(labelled + unlabelled, dtype=float)[:, None]
+    y = np.array([i % classes if i < labelled else -1 for i in range(len(x))])
+    TRUTH.update({(i,): label for (i,), label in zip(x.tolist(), y.tolist(), strict=True)})
+    WRONG.update({row: 1 - label for row, label in TRUTH.items()})
+    return x, y
+
+
+def sentences(labelled=24, unlabelled=5):
+    words = [[f"word{i}", "the", "end"][: 1 + i % 3] for i in range(labelled + unlabelled)]
+    tags = [["A", "B", "C"][: len(one)] if i < labelled else None for i, one in enumerate(words)]
+    TRUTH.update({tuple(one): own for one, own in zip(words, tags, strict=True)})
+    WRONG.update({tuple(one): ["Z"] * len(one) for one in words})
+    return words, tags
+
+
+def by_hand(before, last, size=None, labelled=(10, 20, 40)):
+    before, last = np.array(before, dtype=int), np.array(last, dtype=int)
+    return LearningCurve(
+        np.array(labelled, dtype=float),
+        np.stack([np.ones_like(last), before, last]),
+        np.ones(len(last)) if size is None else size,
+    )
+
+
+def test_figures_by_hand():
+    curve = by_hand([1, 1, 1, 0, 0, 0, 0, 0], [1, 0, 0, 1, 0, 0, 0, 0])
+    assert curve.errors.tolist() == [1, 3 / 8, 2 / 8]
+    assert curve.gain == 1 / 8
+    b, c, n = 2, 1, 8  # McNemar's: b rows right for wrong, c wrong for right
+    assert curve.gain_standard_error == pytest.approx(np.sqrt(b + c - (b - c) ** 2 / n) / n)
+    np.testing.assert_allclose(curve.standard_errors, [np.sqrt(p * (1 - p) / n) for p in (1, 3 / 8, 2 / 8)])
+
+
+def test_standard_errors_of_sentences_are_those_of_a_bootstrap():
+    rng = np.random.default_rng(0)
+    size = rng.integers(1, 30, 300)
+    before = rng.binomial(size, rng.beta(1, 4, 300))
+    last = rng.binomial(before, 0.7)
+    curve = by_hand(before, last, size)
+    drawn = [by_hand(before[i], last[i], size[i]) for i in rng.integers(0, 300, (2000, 300))]
+    assert curve.gain_standard_error == pytest.approx(np.std([one.gain for one in drawn]), rel=0.06)
+    assert curve.standard_errors[-1] == pytest.approx(np.std([one.errors[-1] for one in drawn]), rel=0.06)
+
+
+def test_a_power_law_is_gone_on_with():
+    labelled = np.array([100, 200, 400])
+    wrong = np.zeros((3, 10_000))
+    for share, n in enumerate(labelled):
+        wrong[share, : round(10_000 * 4 * n**-0.5)] = 1
+    curve = LearningCurve(labelled.astype(float), wrong, np.ones(10_000))
+    assert curve.error_with(400) == curve.errors[-1]
+    assert curve.error_with(1600) == pytest.approx(4 * 1600**-0.5, rel=1e-3)
+
+
+@pytest.mark.parametrize(("before", "last"), [([1, 0, 0, 0], [1, 1, 0, 0]), ([1, 0], [0, 0]), ([0, 0], [0, 0])])
+def test_no_law_is_read_off_errors_that_do_not_fall_or_are_gone(before, last):
+    curve = by_hand(before, last)
+    assert curve.error_with(1000) == curve.errors[-1]
+
+
+def of_errors(before, last, n=1000):
+    return by_hand(np.arange(n) < before, np.arange(n) < last)
+
+
+@pytest.mark.parametrize(
+    ("curve", "expected"),
+    [
+        (of_errors(200, 140), "More labels would help: from 20 to 40 labelled examples the error fell by 6.0 ± 0.8 "),
+        (of_errors(200, 198), "More labels would hardly help: "),
+        (of_errors(0, 0), "More labels would hardly help: "),
+        (of_errors(20, 19, 100), "More labels may help or not: "),
+        (
+            of_errors(14, 16, 20),
+            "More labels would hardly help: from 20 to 40 labelled examples the error rose by",
+        ),
+    ],
+)
+def test_verdicts(curve, expected):
+    assert curve.verdict.startswith(expected)
+
+
+def test_twice_the_labels_are_twice_all_labels():
+    """Not twice those outside a fold."""
+    curve = by_hand(np.arange(60) < 24, np.arange(60) < 12)
+    assert curve.verdict.endswith(f"at that rate 120 would leave about {0.2 / 3:.1%}.")
+
+
+@pytest.mark.parametrize("make", [rows, sentences])
+def test_each_label_is_tried_once_at_each_share_by_a_model_that_did_not_see_it(spy, make):
+    x, y = make()
+    curve = LearningCurve.of(spy, x, y)
+    known = [tuple(one) for one in x[:24]]
+    assert curve.labelled.tolist() == [4, 8, 16]
+    assert [len(trial) for trial in Spy.trials] == [8] * 9
+    for share in range(3):
+        assert sorted(one for trial in Spy.trials[3 * share : 3 * share + 3] for one in trial) == sorted(known)
+    unlabelled = -1 if make is rows else None
+    learnt_from = []
+    for (seen, labels, pool, _), tried in zip(Spy.fits, Spy.trials, strict=True):
+        assert pool is None
+        assert sorted(seen) == sorted({tuple(one) for one in x} - set(tried))
+        learnt_from.append({one for one, label in zip(seen, labels, strict=True) if label != unlabelled})
+        assert all(label == TRUTH[one] for one, label in zip(seen, labels, strict=True) if one in learnt_from[-1])
+    assert [len(one) for one in learnt_from] == [4] * 3 + [8] * 3 + [16] * 3
+    assert all(learnt_from[i] < learnt_from[i + 3] for i in range(6))
+    size = {tuple(one): 1 if make is rows else len(one) for one in x}
+    assert curve.size.tolist() == [size[one] for one in known]
+    first = {trial[0] for trial in Spy.trials[:3]}  # where the spy errs, at every share
+    assert curve.wrong.tolist() == [[size[one] if one in first else 0 for one in known]] * 3
+
+
+def test_shares_are_taken_of_each_class(spy):
+    LearningCurve.of(spy, *rows(labelled=48, classes=4))
+    for _, labels, *_ in Spy.fits[:3]:
+        assert [labels.count(label) for label in range(4)] == [2] * 4
+
+
+def test_a_fitted_model_keeps_what_it_chose(spy):
+    spy.setting_ = Setting(0.25, 0.5)
+    spy.checkpoint = "state"
+    LearningCurve.of(spy, *rows())
+    assert all(given == {"weight": 0.25, "step_size": 0.5, "checkpoint": None} for *_, given in Spy.fits)
+    assert spy.get_params() == {"weight": "auto", "step_size": "auto", "checkpoint": "state"}
+
+
+def test_an_interrupted_curve_goes_on_to_the_same(spy, tmp_path, monkeypatch):
+    x, y = rows()
+    whole = LearningCurve.of(spy, x, y)
+    fits, Spy.fits = Spy.fits, []
+    Spy.stop_after = 4
+    state = tmp_path / "state.json"
+    with pytest.raises(KeyboardInterrupt):
+        LearningCurve.of(spy, x, y, checkpoint=state)
+    kept = len(json.loads(state.read_text())["wrong"])
+    assert 3 <= kept <= 4
+    Spy.stop_after, Spy.fits = None, []
+    resumed = LearningCurve.of(spy, x, y, checkpoint=state)
+    assert Spy.fits == fits[kept:]
+    for one, other in zip(whole, resumed, strict=True):
+        np.testing.assert_array_equal(one, other)
+    LearningCurve.of(spy, x, y, checkpoint=state)
+    assert len(Spy.fits) == 9 - kept
+
+
+@pytest.mark.parametrize("change", ["x", "y", "weight", "folds", "seed", "pool"])
+def test_a_state_of_anything_else_is_refused(spy, tmp_path, change):
+    x, y = rows()
+    state = tmp_path / "state.json"
+    LearningCurve.of(spy, x, y, checkpoint=state)
+    write_pool([["one", "more"]], tmp_path / "pool")
+    before = state.read_bytes()
+    with pytest.raises(InputError, match="of this very curve, came that of other data or parameters"):
+        LearningCurve.of(
+            Spy(weight=1.0) if change == "weight" else spy,
+            x + 1 if change == "x" else x,
+            np.where(y >= 0, 1 - y, y) if change == "y" else y,
+            pool=Pool(tmp_path / "pool") if change == "pool" else None,
+            folds=4 if change == "folds" else 3,
+            random_state=1 if change == "seed" else 0,
+            checkpoint=state,
+        )
+    assert state.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", ["no JSON", "[]", '{"key": "k"}', '{"key": "k", "wrong": {"a": [1]}}'])
+def test_a_damaged_state_is_refused(spy, tmp_path, content):
+    (tmp_path / "state.json").write_text(content)
+    with pytest.raises(InputError, match=r"state\.json: expected the state of a learning curve, came something else"):
+        LearningCurve.of(spy, *rows(), checkpoint=tmp_path / "state.json")
+
+
+def test_too_few_labels(spy):
+    with pytest.raises(InputError, match="a half and all of those outside a fold differ in number, got 2, 2,"):
+        LearningCurve.of(spy, *rows(labelled=6))
+    with pytest.raises(InputError, match="at least 3 labelled rows"):
+        LearningCurve.of(spy, *rows(labelled=2))
+    assert not Spy.fits
+
+
+def test_processes_do_not_matter():
+    x, y = load_digits(return_X_y=True)
+    y = np.where(np.arange(len(y)) < 60, y, -1)
+    one, two = (LearningCurve.of(Labelled(), x, y, n_jobs=n) for n in (None, 2))
+    for value, other in zip(one, two, strict=True):
+        np.testing.assert_array_equal(value, other)
+
+
+def test_labels_help_where_there_is_something_to_learn():
+    """Ten labels of each digit; twice as many do leave about what the curve says."""
+    x, truth = load_digits(return_X_y=True)
+    x = x / 16
+    said, left = [], []
+    for seed in range(10):
+        order = np.random.default_rng(seed).permutation(len(x))
+        x_now, y_now = x[order], truth[order]
+        curve = LearningCurve.of(Labelled(), x_now[:200], y_now[:200])
+        said.append(curve.error_with(400))
+        model = Labelled().fit(x_now[:400], y_now[:400])
+        left.append((model.predict(x_now[400:]) != y_now[400:]).mean())
+        assert not curve.verdict.startswith("More labels would hardly help")
+    assert np.mean(said) == pytest.approx(np.mean(left), abs=0.01)
+
+
+def test_labels_hardly_help_where_the_classes_overlap():
+    """Two Gaussians a deviation apart on either side, of which the best rule takes 15.9 % for the other."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 3000)
+    curve = LearningCurve.of(Labelled(), rng.normal(size=(3000, 1)) + 2 * y[:, None], y)
+    assert curve.verdict.startswith("More labels would hardly help")
+    assert curve.errors[-1] == pytest.approx(0.1587, abs=3 * curve.standard_errors[-1])
+
+
+def test_of_a_tagger_with_a_pool(tmp_path):
+    words = [[f"w{i % 6}", f"v{i % 4}"] for i in range(36)]
+    tags = [["W" if i % 6 < 3 else "X", "V"] if i % 3 else None for i in range(36)]
+    write_pool([["w1", "v2"], ["w3", "v0", "w2"]] * 10, tmp_path / "pool")
+    tagger = SemiSupervisedTagger("joint", preset="tiny", weight=0.1, effort=0.1, random_state=0)
+    curve = LearningCurve.of(tagger, words, tags, pool=Pool(tmp_path / "pool"))
+    assert curve.labelled.tolist() == [4, 8, 16] and curve.size.tolist() == [2] * 24
+    assert curve.errors[-1] < curve.errors[0] < 0.6
+
+
+def test_the_diagram_shows_the_curve():
+    curve = by_hand(np.arange(100) < 40, np.arange(100) < 20)
+    axes = learning_curve_diagram(curve).axes[0]
+    measured, further = axes.lines[0], axes.lines[-1]
+    np.testing.assert_allclose(measured.get_xydata(), np.stack([curve.labelled, 100 * curve.errors], 1))
+    np.testing.assert_allclose(further.get_xydata()[[0, -1]], [[40, 20], [200, 100 * curve.error_with(200)]])
+    assert len(picture(learning_curve_diagram(curve))) > 1000
