@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
 
 __all__ = ["Report", "progress_bar"]
 
@@ -19,10 +20,10 @@ def progress_bar(shown: bool) -> Iterator[Report]:
         yield lambda name, done, total: None
         return
     columns = (
-        TextColumn("{task.description:<60}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
-        TextColumn("left"), TimeRemainingColumn(),
+        TextColumn("{task.description}", table_column=Column(ratio=1, max_width=64, no_wrap=True, overflow="ellipsis")),
+        BarColumn(bar_width=15), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), refresh_per_second=4) as bar:
+    with Progress(*columns, console=Console(stderr=True), refresh_per_second=4, expand=True) as bar:
         task = bar.add_task("", total=None)
 
         def report(name: str, done: int, total: int) -> None:
