@@ -20,7 +20,7 @@ def progress_bar(shown: bool) -> Iterator[Report]:
         yield lambda name, done, total: None
         return
     columns = (
-        TextColumn("{task.description}", table_column=Column(ratio=1, max_width=64, no_wrap=True, overflow="ellipsis")),
+        TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
         BarColumn(bar_width=15), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=Console(stderr=True), refresh_per_second=4, expand=True) as bar:
