@@ -542,7 +542,7 @@ MUTANTS = [
            "test_learning_curve.py by_hand"),
     Mutant("words of a sentence err independently", CURVE, "wrong - wrong.sum() / self.size.sum() * self.size",
            "wrong - wrong.mean()", "test_learning_curve.py bootstrap"),
-    Mutant("a power law upside down", CURVE, "np.log2(last / before)", "np.log2(before / last)",
+    Mutant("a power law upside down", CURVE, "np.log(last / before) /", "np.log(before / last) /",
            "test_learning_curve.py power_law"),
     Mutant("hardly said without certainty", CURVE, "if gain + doubt <= LITTLE", "if gain <= LITTLE",
            "test_learning_curve.py verdicts"),
@@ -552,4 +552,6 @@ MUTANTS = [
            "test_learning_curve.py refused"),
     Mutant("a curve of another seed", "run_folder.py", 'set_params(random_state=run["seed"])', "set_params()",
            "test_cli.py seed_of_the_model"),
+    Mutant("no change in a few rows for certainty", CURVE, ".sum() + 1)", ".sum())",
+           "test_learning_curve.py verdicts"),
 ]  # fmt: skip

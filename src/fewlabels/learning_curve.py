@@ -6,10 +6,13 @@ is predicted once at each share.  With w_i(s) of the m_i labels of example i wro
 e(s) = Σ_i w_i(s) / Σ_i m_i.  The gain by the last doubling of the labels and its standard error over examples are
 
 .. math::
-   g = e(½) - e(1), \qquad se² = Σ_i (w_i(½) - w_i(1) - g m_i)² / (Σ_i m_i)².
+   g = e(½) - e(1), \qquad se² = [Σ_i (w_i(½) - w_i(1) - g m_i)² + 1] / (Σ_i m_i)².
 
-What further labels would bring is read off a power law through the last two, e(n) ∝ n^{-b} with 2^b = e(½) / e(1);
-errors fall so over wide ranges of n (Hestness et al., 2017, arXiv:1712.00409).
+The 1 is for one more label that might have come out otherwise: without it, no change in a few examples would pass for
+certainty (Agresti and Min, 2005, add a half to each count of matched pairs).
+
+What further labels would bring is read off a power law through the last two errors, e(n) ∝ n^{-b}; errors fall so over
+wide ranges of n (Hestness et al., 2017, arXiv:1712.00409).
 """
 
 import json
@@ -155,7 +158,8 @@ class LearningCurve(NamedTuple):
         before, last = self.errors[-2:]
         if not 0 < last < before:
             return float(last)
-        return float(last * (labelled / self.labelled[-1]) ** np.log2(last / before))
+        fewer, most = self.labelled[-2:]
+        return float(last * (labelled / most) ** (np.log(last / before) / np.log(most / fewer)))
 
     @property
     def verdict(self) -> str:
@@ -175,9 +179,9 @@ class LearningCurve(NamedTuple):
         return f"More labels would help: {seen}; at that rate {twice:,} would leave about {self.error_with(twice):.1%}."
 
     def _standard_error(self, wrong: np.ndarray) -> float:
-        """Over examples, of Σ w_i / Σ m_i."""
+        """Over examples, of Σ w_i / Σ m_i; w_i may be a difference."""
         deviations = wrong - wrong.sum() / self.size.sum() * self.size
-        return float(np.sqrt(np.square(deviations).sum()) / self.size.sum())
+        return float(np.sqrt(np.square(deviations).sum() + 1) / self.size.sum())
 
 
 def _settled(estimator: Any) -> Any:
