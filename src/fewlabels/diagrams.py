@@ -33,11 +33,11 @@ def reliability_diagram(calibration: Calibration) -> Figure:
 
 
 def learning_curve_diagram(curve: LearningCurve) -> Figure:
-    """Error over labelled examples, with standard errors; dashed, what twice the labels would leave at that rate."""
+    """Error over labelled examples, with standard errors; dashed, what up to twice as many would leave."""
     figure = Figure(figsize=(4.2, 3.2), layout="constrained")
     axes = figure.subplots()
     axes.errorbar(curve.labelled, 100 * curve.errors, 100 * curve.standard_errors, marker="o", capsize=3, color=OURS)
-    further = np.geomspace(curve.labelled[-1], 2 * len(curve.size), 30)
+    further = np.geomspace(curve.labelled[-1], 2 * curve.labelled[-1], 30)
     axes.plot(further, [100 * curve.error_with(labelled) for labelled in further], linestyle="--", color=GREY)
     axes.set_xscale("log", base=2)
     ticks = [*curve.labelled, further[-1]]

@@ -3,16 +3,24 @@ r"""Would more labels help?  The errors of a model that learns from a quarter, a
 The labelled examples are split into folds.  For each fold the model learns from the other folds, with a share of their
 labels, drawn by class, and takes their other examples for unlabelled; then it is tried on the fold, so that each label
 is predicted once at each share.  With w_i(s) of the m_i labels of example i wrong at share s, the error is
-e(s) = Σ_i w_i(s) / Σ_i m_i.  The gain by the last doubling of the labels and its standard error over examples are
+e(s) = Σ_i w_i(s) / Σ_i m_i.
+
+Errors fall as a power of the number of labels over wide ranges (Hestness et al., 2017, arXiv:1712.00409),
+e(n) ∝ n^{-b}.  The law is put through the first and the last share, s and 1; where the error between them is surely
+below it, the curve has begun to flatten, and the law is put through the last two.  Twice the labels would then take off
 
 .. math::
-   g = e(½) - e(1), \qquad se² = [Σ_i (w_i(½) - w_i(1) - g m_i)² + 1] / (Σ_i m_i)².
+   g = e(1) (1 - ρ), \qquad ρ = 2^{-b} = \left(\frac{e(1)}{e(s)}\right)^{1/k}, \qquad k = \log_2 \frac{n(1)}{n(s)},
 
-The 1 is for one more label that might have come out otherwise: without it, no change in a few examples would pass for
-certainty (Agresti and Min, 2005, add a half to each count of matched pairs).
+and its standard error over examples is that of its linear part, by the delta method,
 
-What further labels would bring is read off a power law through the last two errors, e(n) ∝ n^{-b}; errors fall so over
-wide ranges of n (Hestness et al., 2017, arXiv:1712.00409).
+.. math::
+   dg = α \, de(1) + β \, de(s), \qquad α = 1 - (1 + 1/k) ρ, \qquad β = \frac{ρ}{k} \frac{e(1)}{e(s)},
+
+   se² = \Big[Σ_i \big(α r_i(1) + β r_i(s)\big)^2 + α² + β²\Big] / \big(Σ_i m_i\big)^2
+
+with r_i(s) = w_i(s) - e(s) m_i.  α² + β² is for one more label that might have come out otherwise: without it, no
+change in a few examples would pass for certainty (Agresti and Min, 2005, add a half to each count of matched pairs).
 """
 
 import json
@@ -38,10 +46,10 @@ SHARES = (0.25, 0.5, 1.0)
 """Of the labels outside a fold."""
 
 SURE = 1.65
-"""Standard errors within which a gain lies on one side in 19 of 20 cases."""
+"""Standard errors that chance exceeds, to one side, in one case of 20."""
 
 LITTLE = 0.1
-"""Twice the labels are hardly worth it if they remove no more than this share of the errors."""
+"""Twice the labels are worth it if they remove more than this share of the errors."""
 
 
 class LearningCurve(NamedTuple):
@@ -141,47 +149,72 @@ class LearningCurve(NamedTuple):
     @property
     def standard_errors(self) -> np.ndarray:
         """Of the errors, (S,)."""
-        return np.array([self._standard_error(wrong) for wrong in self.wrong])
+        return np.array([self._standard_error(weights) for weights in np.eye(len(self.labelled))])
 
     @property
     def gain(self) -> float:
-        """g, by how much the error fell as the labels were last doubled."""
-        return float(self.errors[-2] - self.errors[-1])
+        """g, what twice the labels would take off the error."""
+        return float(self.errors[-1] * (1 - self._law().ratio))
 
     @property
     def gain_standard_error(self) -> float:
         """se, of the gain."""
-        return self._standard_error(self.wrong[-2] - self.wrong[-1])
+        start, doublings, ratio = self._law()
+        weights = np.zeros(len(self.labelled))
+        weights[-1] = 1 - (1 + 1 / doublings) * ratio
+        weights[start] = ratio / doublings * ratio**doublings
+        return self._standard_error(weights)
 
     def error_with(self, labelled: float) -> float:
-        """The error that so many labelled examples would leave by the power law; the last one where it did not fall."""
-        before, last = self.errors[-2:]
-        if not 0 < last < before:
-            return float(last)
-        fewer, most = self.labelled[-2:]
-        return float(last * (labelled / most) ** (np.log(last / before) / np.log(most / fewer)))
+        """The error that so many labelled examples would leave, by the law; no more than the last one."""
+        return float(self.errors[-1] * min(1.0, self._law().ratio) ** np.log2(labelled / self.labelled[-1]))
 
     @property
     def verdict(self) -> str:
         """One sentence: whether more labels would help, and what says so."""
-        gain, error = self.gain, self.errors[-1]
-        doubt = SURE * self.gain_standard_error
-        before, now = (round(labelled) for labelled in self.labelled[-2:])
-        seen = (
-            f"from {before:,} to {now:,} labelled examples the error {'fell' if gain >= 0 else 'rose'} by "
-            f"{100 * abs(gain):.1f} ± {100 * self.gain_standard_error:.1f} points to {error:.1%}"
+        doubt, little = SURE * self.gain_standard_error, LITTLE * self.errors[-1]
+        answer = "may help or not"
+        if self.gain - doubt > little:
+            answer = "would help"
+        if self.gain + doubt <= little:
+            answer = "would hardly help"
+        *fewer, most = (f"{n:,.0f}" for n in self.labelled)
+        *before, last = (f"{error:.1%}" for error in self.errors)
+        return (
+            f"More labels {answer}: with {', '.join(fewer)} and {most} labelled examples the error is "
+            f"{', '.join(before)} and {last}; twice as many would take about {100 * max(self.gain, 0):.1f} ± "
+            f"{100 * self.gain_standard_error:.1f} points off."
         )
-        if gain + doubt <= LITTLE * error:
-            return f"More labels would hardly help: {seen}."
-        if gain <= doubt:
-            return f"More labels may help or not: {seen}, which may be chance."
-        twice = 2 * len(self.size)
-        return f"More labels would help: {seen}; at that rate {twice:,} would leave about {self.error_with(twice):.1%}."
 
-    def _standard_error(self, wrong: np.ndarray) -> float:
-        """Over examples, of Σ w_i / Σ m_i; w_i may be a difference."""
-        deviations = wrong - wrong.sum() / self.size.sum() * self.size
-        return float(np.sqrt(np.square(deviations).sum() + 1) / self.size.sum())
+    def _standard_error(self, weights: np.ndarray) -> float:
+        """Over examples, of a weighted sum of the errors."""
+        deviations = weights @ (self.wrong - np.outer(self.errors, self.size))
+        return float(np.sqrt(np.square(deviations).sum() + np.square(weights).sum()) / self.size.sum())
+
+    def _law(self) -> "_Law":
+        """The power law through the first and the last share, or through the last two where the curve flattens."""
+        law = self._law_from(0)
+        if not self.errors.all():
+            return law
+        t = np.log(self.labelled[1] / self.labelled[0]) / np.log(self.labelled[-1] / self.labelled[0])
+        first, between, last = self.errors
+        lawful = first ** (1 - t) * last**t
+        weights = np.array([-(1 - t) * lawful / first, 1.0, -t * lawful / last])
+        flattens = between - lawful < -SURE * self._standard_error(weights)
+        return self._law_from(1) if flattens else law
+
+    def _law_from(self, start: int) -> "_Law":
+        doublings = np.log2(self.labelled[-1] / self.labelled[start])
+        first, last = self.errors[start], self.errors[-1]
+        return _Law(start, doublings, float((last / first) ** (1 / doublings)) if first else 1.0)
+
+
+class _Law(NamedTuple):
+    """Which share it starts at, k, and ρ."""
+
+    start: int
+    doublings: float
+    ratio: float
 
 
 def _settled(estimator: Any) -> Any:
