@@ -47,8 +47,8 @@ def fit_outside(name: str, x: np.ndarray, y: np.ndarray) -> Any:
 
     Returns
     -------
-    A fitted scikit-learn classifier of inputs of the shape of x.  Where label spreading over neighbours reaches no label,
-    it says the first class, and numpy warns of an invalid value in divide.
+    A fitted scikit-learn classifier of inputs of the shape of x.  Where label spreading over neighbours reaches no
+    label, it says the first class, and numpy warns of an invalid value in divide.
 
     Examples
     --------
