@@ -126,7 +126,8 @@ class LearningCurve(NamedTuple):
         examples = _examples(X, y)
         trials = _trials(examples.codes, folds, random_state)
         model = _settled(estimator)
-        finished = _Finished(checkpoint, _key(model.get_params(), X, y, pool and len(pool), folds, random_state))
+        told = model.get_params(), X, y, pool and len(pool), folds, random_state
+        finished = _Finished(checkpoint, str(joblib.hash(told)))
         missing = [i for i in range(len(trials)) if i not in finished.wrong]
         jobs = (joblib.delayed(_try)(clone(model), examples, trials[i], pool) for i in missing)
         with progress_bar(verbose) as report:
@@ -296,11 +297,6 @@ def _try(estimator: Any, examples: _Examples, trial: _Trial, pool: Pool | None) 
 def _take(values: Any, rows: np.ndarray) -> Any:
     """Some rows of an array or a list."""
     return values[rows] if isinstance(values, np.ndarray) else [values[i] for i in rows]
-
-
-def _key(*told: Any) -> str:
-    """Tells a curve from any other."""
-    return str(joblib.hash(told))
 
 
 class _Finished:
