@@ -44,6 +44,7 @@ SPANS = "sequence/spans.py"
 POOL = "data/pool.py"
 CORPORA = "experiments/corpora.py"
 CURVE = "learning_curve.py"
+FINGERPRINT = "fingerprint.py"
 RUNNER = "experiments/runner.py"
 TABLES = "experiments/tables.py"
 TABLE3 = "experiments/table3.py"
@@ -556,4 +557,40 @@ MUTANTS = [
            "test_cli.py seed_of_the_model"),
     Mutant("no change in a few rows for certainty", CURVE, " + np.square(weights).sum()) /", ") /",
            "test_learning_curve.py verdicts"),
+    Mutant("networks known by their class", FINGERPRINT, "type(part).__qualname__, plain(part.state_dict())",
+           "type(part).__qualname__", "test_fingerprint.py told_apart"),
+    Mutant("functions known by their name", FINGERPRINT, "plain([part.__code__, part.__defaults__, made_with])", "None",
+           "test_fingerprint.py told_apart"),
+    Mutant("what a function was made with is unknown", FINGERPRINT, "for cell in part.__closure__ or ()", "for cell in ()",
+           "test_fingerprint.py told_apart"),
+    Mutant("an object that holds itself is never read", FINGERPRINT, "if id(part) in above:", "if False:",
+           "test_fingerprint.py process"),
+    Mutant("a state of another recipe", "estimation.py", 'NOT_TRAINED_BY = ("vectors",', 'NOT_TRAINED_BY = ("recipe", "vectors",',
+           "test_fingerprint.py anything_else"),
+    Mutant("a state of another seed", "estimation.py", '(seeded and held["seed"] != self.seed)', "False",
+           "test_fingerprint.py another_seed"),
+    Mutant("the state of any start", "start.py", ".{hashlib.sha256(key.encode()).hexdigest()[:12]}.pt", ".pt",
+           "test_tagger.py state_of_a_start"),
+    Mutant("a start of other word vectors", "tagger.py", "corpus.lengths, vectors)", "corpus.lengths)",
+           "test_tagger.py its_word_vectors"),
+    Mutant("a curve writes a start", CURVE, '"start": None, ', "", "test_learning_curve.py left_alone"),
+    Mutant("marks in a list of text are a class", "model_selection.py", "values = np.array(list(y), dtype=object)", "pass",
+           "test_selection.py class_of_marks"),
+    Mutant("an impossible label", "labels.py", "self.emissions.double().clamp(min=FORBIDDEN), self.transitions",
+           "self.emissions.double(), self.transitions", f"{LABELS} marginals_equal"),
+    Mutant("late divergence is not told of", TRAIN, " or self.done == stage.steps - 1", "", "test_train.py at_the_end"),
+    Mutant("a schedule beyond its end", TRAIN, "if self.done < stage.steps:\n                self._set_rates()",
+           "self._set_rates()", "test_train.py below_1"),
+    Mutant("a unigram that u does not hold", "sentence_training.py", "built_in and self.recipe.unigram",
+           "self.recipe.unigram", "test_tagger.py does_not_hold"),
+    Mutant("a unigram that does not sum to 1", "sentence_training.py", "(frequency / frequency.sum()).log()",
+           "frequency.log()", "test_tagger.py noise_model_of"),
+    Mutant("names of columns are lost", "classifier.py", 'if description.get("feature_names"):', "if False:",
+           "test_classifier.py names_of_its_columns"),
+    Mutant("unlabelled rows count as errors", "classifier.py", "labelled = ~is_unlabelled(y)\n        if not",
+           "labelled = np.ones(len(y), dtype=bool)\n        if not", "test_classifier.py count_in_the_score"),
+    Mutant("a missing value is a class", "data/tables.py", "missing = [text for text in labelled if text in _MISSING]", "missing = []",
+           "test_tables.py unknown_meaning"),
+    Mutant("a damaged model is taken for finished", "run_folder.py", "        load(out / MODEL)\n", "",
+           "test_cli.py lost_or_damaged"),
 ]  # fmt: skip

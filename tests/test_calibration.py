@@ -101,9 +101,11 @@ def test_what_is_refused():
     for y in (["a", "b"], [1, 2], [-1, 0], [0.5, 1]):
         with pytest.raises(InputError, match="labels from 0 to 1"):
             calibrate(right, np.array(y))
-    for rows in (right * float("nan"), right / 2):
+    for rows in (right * float("nan"), right / 2, np.array([[1.5, -0.5], [0.5, 0.5]])):
         with pytest.raises(InputError, match="sum to 1"):
             calibrate(rows, np.array([0, 1]))
+    with pytest.raises(InputError, match=r"of shape \(N, K\)"):
+        calibrate(np.array([0.5, 0.5]), np.array([0, 1]))
     for errors, n in ((0, 0), (3, 2), (-1, 2)):
         with pytest.raises(InputError, match="errors among"):
             error_interval(errors, n)

@@ -2,9 +2,11 @@
 
 import json
 import os
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
@@ -312,6 +314,34 @@ def test_a_saved_model_is_the_same_model(tmp_path, method):
         np.testing.assert_array_equal(model.sample(3, random_state=1), again.sample(3, random_state=1))
 
 
+def test_a_saved_model_knows_the_names_of_its_columns(tmp_path):
+    X, y, _ = blobs()
+    X = pd.DataFrame(X, columns=list("ab"))
+    SemiSupervisedClassifier("supervised", **QUICK).fit(X, y).save(tmp_path / "model.safetensors")
+    again = fewlabels.load(tmp_path / "model.safetensors")
+    assert again.feature_names_in_.tolist() == ["a", "b"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again.predict(X)
+    with pytest.raises(InputError, match="feature names"):
+        again.predict(X[["b", "a"]])
+
+
+def test_rows_without_labels_do_not_count_in_the_score():
+    X, y, _ = blobs()
+    model = SemiSupervisedClassifier("supervised", **QUICK).fit(X, y)
+    known = y >= 0
+    right = model.predict(X)[known] == y[known]
+    assert model.score(X, y) == right.mean() and model.score(X, y.tolist()) == right.mean()
+    y[np.flatnonzero(known)[0]] = (y[np.flatnonzero(known)[0]] + 1) % 3  # an error
+    weights = np.arange(len(y)) + 1.0
+    expected = np.average(model.predict(X)[known] == y[known], weights=weights[known])
+    assert model.score(X, y, sample_weight=weights) == pytest.approx(expected) and expected < 1
+    for wrong in (np.full(len(y), -1), y[:-1], y[:, None]):
+        with pytest.raises(InputError, match="Expected"):
+            model.score(X, wrong)
+
+
 def test_samples_lie_where_the_data_lie():
     X, y, _ = blobs()
     model = SemiSupervisedClassifier("joint", weight=1.0, step_size=1.0, effort=0.2, random_state=0).fit(X, y)
@@ -393,7 +423,7 @@ def changed(array, place, value):
     ("X", "y", "message"),
     [
         (X0, np.full(120, -1), "labelled rows"),
-        (X0, np.where(Y0 == 0, 0, -1), "one class only"),
+        (X0, np.where(Y0 == 0, 0, -1), "one class only, 0: .*-1 stands for unlabelled"),
         (X0, changed(np.where(Y0 < 2, Y0, -1), 0, 9.0).astype(int), "one of class 9"),
         (changed(X0, (3, 1), np.nan), Y0, "NaN at row 3, feature 1"),
         (changed(X0, (3, 1), np.inf), Y0, "infinity at row 3, feature 1"),
@@ -402,6 +432,10 @@ def changed(array, place, value):
         (X0, np.array([1, "a", *[-1] * 118], dtype=object), "Unknown label type"),
         (X0, np.array([(1,), (2,), *[None] * 118], dtype=object), "Unknown label type|1d"),
         (X0, np.where(Y0 < 0, "-1", "a"), "dtype=object"),
+        (X0, np.where(Y0 < 0, "nan", "a"), "the text 'nan'.*dtype=object"),
+        (pd.DataFrame({"a": X0[:, 0], "b": pd.Categorical(["u", "v"] * 60)}), Y0, "could not convert string to float"),
+        (pd.DataFrame({"a": X0[:, 0], "b": pd.date_range("2026", periods=120)}), Y0, "dates or times in column 'b'"),
+        (pd.DataFrame({"b": pd.date_range("2026", periods=120)}), Y0, "dates or times in column 'b'"),
         (X0[:, 0], Y0, "^Expected 2D array, got 1D array instead: Reshape your data"),
         (X0 + 1j, Y0, "^Complex data not supported$"),
         (changed(X0, (0, 0), "text"), Y0, "could not convert"),
@@ -441,7 +475,7 @@ def test_one_label_a_class_does_where_nothing_is_to_be_chosen():
     for method, weight in (("supervised", "auto"), ("joint", 1.0)):
         model = SemiSupervisedClassifier(method, weight=weight, step_size=1.0, effort=0.01, random_state=0).fit(X0, y)
         assert model.predict(X0).shape == (120,)
-    with pytest.raises(InputError, match="give weight and step_size"):
+    with pytest.raises(InputError, match="method='supervised' or by giving weight and step_size"):
         SemiSupervisedClassifier(**QUICK).fit(X0, y)
 
 

@@ -26,6 +26,14 @@ TABLE = "a,b,species\n0,0,iris\n0,1,iris\n9,9,rose\n9,8,rose\n1,0,\n8,9,\n"
 CONLL = "dogs NOUN\nbark VERB\n\ncats NOUN\n"
 
 
+def conllu(*tokens):
+    """A sentence in ten columns, from words and parts of speech."""
+    lines = [
+        "\t".join([str(i), word, "_", part, *"_" * 6]) for i, (word, part) in enumerate(map(str.split, tokens), start=1)
+    ]
+    return "\n".join(lines) + "\n\n"
+
+
 class Saved(BaseEstimator):
     """What both stand-ins share: settings, and a file of JSON."""
 
@@ -100,7 +108,7 @@ class Words(Saved):
 def load(path):
     try:
         name, state = json.loads(Path(path).read_bytes())
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected a model, came something else") from error
     return {"Means": Means, "Words": Words}[name]().restore(state)
 
@@ -371,6 +379,15 @@ def test_a_folder_of_text_teaches_as_a_file_does_and_leaves_no_copy(work):
     assert sorted(path.name for path in Path("other").iterdir()) == ["model.safetensors", "run.json", "summary.json"]
 
 
+def test_sentences_that_conllu_leaves_open_are_unlabelled(work):
+    Path("open.conllu").write_text(conllu("dogs NOUN", "bark VERB") * 2 + conllu("cats _", "sleep _"))
+    told = json.loads(run("fit", "open.conllu", "--out", "out", "--json"))
+    assert (told["labelled"], told["unlabelled"], told["classes"]) == (2, 1, ["NOUN", "VERB"])
+    assert json.loads(run("evaluate", "out", "open.conllu", "--json"))["examples"] == 4
+    Path("none.conllu").write_text(conllu("cats _", "sleep _"))
+    assert "expected labels to compare with, came none" in run("evaluate", "out", "none.conllu", code=2)
+
+
 def test_tags_of_unlabelled_sentences_are_ignored(work):
     Path("more.conll").write_text("dogs X\n\nflies Y\n")
     summary = json.loads(run("fit", "small.conll", "--unlabelled", "more.conll", "--out", "out", "--json"))
@@ -428,6 +445,11 @@ def test_evaluate_matches_labels_by_their_text(work):
     run("fit", "integers.csv", "--label", "y", "--out", "integers")
     Path("test.csv").write_text("a,y\n0,1\n9,new\n")
     assert json.loads(run("evaluate", "integers", "test.csv", "--json"))["error"] == 0.5
+    Path("mixed.csv").write_text("a,y\n0,1.0\n5,true\n9,unknown\n")
+    run("fit", "mixed.csv", "--label", "y", "--out", "mixed")
+    for text in ("0,1.0\n", "0,1\n", "5,true\n", "5,True\n"):
+        Path("test.csv").write_text("a,y\n" + text)
+        assert json.loads(run("evaluate", "mixed", "test.csv", "--json"))["error"] == 0
 
 
 def test_predict_writes_a_file(work):
@@ -441,6 +463,41 @@ def test_a_finished_run_is_not_repeated(work):
     before = content()
     assert run("fit", "flowers.csv", "--label", "species", "--out", "out", "--json") == first
     assert Saved.fits == 1 and content() == before
+
+
+@pytest.mark.parametrize("lost", ["model.safetensors", "summary.json"])
+@pytest.mark.parametrize("content", [None, b"\0cut"])
+def test_a_run_whose_outcome_is_lost_or_damaged_is_fitted_again(work, lost, content):
+    first = run("fit", "flowers.csv", "--label", "species", "--out", "out", "--json")
+    Path("out", lost).unlink() if content is None else Path("out", lost).write_bytes(content)
+    again = run("fit", "flowers.csv", "--label", "species", "--out", "out", "--json")
+    assert Saved.fits == 2 and json.loads(again) | {"seconds": 0} == json.loads(first) | {"seconds": 0}
+    assert run("predict", "out", "more.csv")
+
+
+def test_a_run_that_was_moved_tells_where_it_is(work):
+    run("fit", "flowers.csv", "--label", "species", "--out", "out")
+    Path("out").rename("there")
+    told = json.loads(run("fit", "flowers.csv", "--label", "species", "--out", "there", "--json"))
+    assert told["model"] == "there/model.safetensors" and Saved.fits == 1
+
+
+@pytest.mark.parametrize("arguments", [["pictures", "--out", "pictures/out"], ["pictures", "--out", "pictures"]])
+def test_a_run_does_not_become_a_part_of_its_data(work, arguments):
+    before = content()
+    assert "expected a folder outside the data" in run("fit", *arguments, code=2)
+    inside = ["small.conll", "--unlabelled", "unlabelled", "--out", "unlabelled/out"]
+    assert "expected a folder outside the data" in run("fit", *inside, code=2)
+    assert content() == before
+
+
+def test_what_is_printed_is_utf8_whatever_the_terminal(work):
+    Path("greek.csv").write_text("a,b,species\n" + "0,0,λόγος\n" * 4 + "9,9,chät\n" * 4, encoding="utf-8")
+    fewlabels = [sys.executable, "-c", "from fewlabels.cli import main; main()"]
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252"}
+    fit = ["fit", "greek.csv", "--label", "species", "--method", "supervised", "--out", "out"]
+    told = subprocess.run([*fewlabels, *fit], env=environment, capture_output=True, check=True).stdout.decode()
+    assert "λόγος" in told and "chät" in told
 
 
 @pytest.mark.parametrize(
@@ -463,7 +520,8 @@ def test_a_folder_of_another_run_is_not_touched(work, arguments, named):
 def test_a_run_is_not_resumed_with_changed_data(work):
     run("fit", "flowers.csv", "--label", "species", "--out", "out")
     Path("flowers.csv").write_text(TABLE.replace("9,8", "9,7"))
-    assert "holds another run (data_sha256=" in run("fit", "flowers.csv", "--label", "species", "--out", "out", code=2)
+    message = run("fit", "flowers.csv", "--label", "species", "--out", "out", code=2)
+    assert "holds another run (data_sha256=" in message and "its data have changed since" in message
 
 
 def interrupted(self, X, y):
@@ -538,6 +596,10 @@ FILES = {
     "nan.csv": "a,b,species\n1,nan,iris\n",
     "other.csv": "a,c\n1,2\n",
     "ragged.conll": "a X\nb\n",
+    "german.csv": "a;b;species\n1;2;iris\n",
+    "missing.csv": "a,b,species\n1,2,iris\n1,3,NA\n2,2,NA\n3,3,rose\n",
+    "head.tsv": "token\ttag\ndogs\tNOUN\nbark\tVERB\n",
+    "half.conllu": conllu("dogs NOUN", "bark VERB") + conllu("cats _", "sleep VERB"),
     "empty.conll": "\n\n",
     "nothing.txt": "\n\n",
     "image.npz": "no archive",
@@ -556,6 +618,10 @@ FILES = {
         (["flowers.csv"], "add --label COLUMN"),
         (["flowers.csv", "--label", "species", "--unlabelled", "other.csv"], "missing b and not known c"),
         (["flowers.csv", "--label", "species", "--unlabelled", "absent.csv"], "absent.csv"),
+        (["german.csv", "--label", "species"], "expected cells separated by commas, came ';'"),
+        (["missing.csv", "--label", "species"], "where a row has none, came 'NA' in 2 rows"),
+        (["head.tsv"], "head.tsv:1: expected a token and its tag, came what looks like a header, 'token' and 'tag'"),
+        (["half.conllu"], "expected a tag for each word of a sentence or for none, came both in sentence 1"),
         (["absent.csv", "--label", "species"], "absent.csv: expected data, came a path that does not exist"),
         (["odd.xlsx"], "expected a folder of images or a file named .csv"),
         (["cut.parquet", "--label", "y"], "expected a whole Parquet file"),
@@ -590,6 +656,10 @@ def test_bad_input_to_fit_writes_nothing(work, arguments, message):
         (["predict", "words", "pictures"], "expected sequences data, as the model was trained with, came images data"),
         (["predict", "table", "more.csv", "--out", "more.csv"], "expected another file than DATA"),
         (["predict", "table", "more.csv", "--out", "absent/r.csv"], "nothing was changed"),
+        (["predict", "table", "more.csv", "--out", "table/model.safetensors"], "came one that the run needs"),
+        (["predict", "table", "more.csv", "--out", "table/run.json"], "came one that the run needs"),
+        (["sample", "table", "--out", "flowers.csv"], "came one that the run needs"),
+        (["predict", "grey", "coloured"], "coloured: expected grey images, as in training, came images of colours"),
         (["predict", "broken", "more.csv"], "expected a model, came something else"),
         (["predict", "foreign", "more.csv"], "expected the run of `fewlabels fit`, came another"),
         (["evaluate", "table", "more.csv"], "expected the column 'species' of the labels, came none"),
@@ -602,6 +672,9 @@ def test_bad_input_to_fit_writes_nothing(work, arguments, message):
 def test_bad_input_to_a_model_writes_nothing(work, arguments, message):
     run("fit", "flowers.csv", "--label", "species", "--out", "table")
     run("fit", "small.conll", "--out", "words")
+    run("fit", "pictures", "--out", "grey")
+    Path("coloured").mkdir()
+    Image.new("RGB", (3, 2), "red").save("coloured/1.png")
     run("fit", "flowers.csv", "--label", "species", "--out", "broken")
     Path("broken/model.safetensors").write_bytes(b"\0truncated")
     Path("foreign").mkdir()

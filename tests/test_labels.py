@@ -62,9 +62,11 @@ def test_log_partition_score_and_mode_equal_enumeration(lengths, seed, forbidden
 
 
 @settings(max_examples=30, deadline=None)
-@given(ragged, st.integers(0, 1000))
-def test_marginals_equal_enumeration_and_the_gradient_of_the_log_partition(lengths, seed):
+@given(ragged, st.integers(0, 1000), st.booleans())
+def test_marginals_equal_enumeration_and_the_gradient_of_the_log_partition(lengths, seed, impossible):
     chain = random_chain(lengths, seed=seed)
+    if impossible:
+        chain.emissions[0, 0, 1] = float("-inf")
     chain.emissions.requires_grad_()
     chain.log_partition.sum().backward()
     marginals = chain.log_marginals().exp()

@@ -4,10 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator, ClassifierMixin
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
+from fewlabels.classifier import SemiSupervisedClassifier
 from fewlabels.data.pool import Pool, write_pool
 from fewlabels.diagrams import learning_curve_diagram
 from fewlabels.errors import InputError
@@ -15,6 +17,7 @@ from fewlabels.experiments.page import picture
 from fewlabels.learning_curve import LearningCurve
 from fewlabels.methods import Setting
 from fewlabels.model_selection import is_unlabelled
+from fewlabels.recipes import DENSE
 from fewlabels.tagger import SemiSupervisedTagger
 
 
@@ -235,6 +238,33 @@ def test_a_state_of_anything_else_is_refused(spy, tmp_path, change):
     assert state.read_bytes() == before
 
 
+def test_networks_and_functions_of_ones_own(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(30, 2))
+    y = np.where(np.arange(30) < 24, np.arange(30) % 2, -1)
+    given = dict(effort=0.01, weight=1.0, step_size=1.0, random_state=0, recipe=DENSE._replace(noise=0.1))
+    net = torch.nn.Linear(2, 2)
+    for name in ("fixmatch", "supervised"):
+        model = SemiSupervisedClassifier(name, potential=net, augmentation=lambda x: x + 0.1, **given)
+        first = LearningCurve.of(model, x, y)
+        LearningCurve.of(model, x, y, checkpoint=tmp_path / f"{name}.json")
+        again = LearningCurve.of(clone(model), x, y, checkpoint=tmp_path / f"{name}.json")
+        np.testing.assert_array_equal(first.wrong, again.wrong)
+    torch.nn.init.zeros_(net.weight)
+    with pytest.raises(InputError, match="of this very curve"):
+        LearningCurve.of(model.set_params(potential=net), x, y, checkpoint=tmp_path / "supervised.json")
+
+
+def test_a_start_is_left_alone(tmp_path):
+    words = [[f"w{i % 6}", f"v{i % 4}"] for i in range(36)]
+    tags = [np.array(["W" if i % 6 < 3 else "X", "V"]) if i % 3 else None for i in range(36)]
+    tagger = SemiSupervisedTagger(
+        "pretrain", preset="tiny", effort=0.02, random_state=0, start=tmp_path / "start.safetensors"
+    )
+    assert LearningCurve.of(tagger, words, tags).size.tolist() == [2] * 24
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("content", ["no JSON", "[]", '{"key": "k"}', '{"key": "k", "wrong": {"a": [1]}}'])
 def test_a_damaged_state_is_refused(spy, tmp_path, content):
     (tmp_path / "state.json").write_text(content)
@@ -243,6 +273,8 @@ def test_a_damaged_state_is_refused(spy, tmp_path, content):
 
 
 def test_too_few_labels(spy):
+    with pytest.raises(InputError, match="y to be passed"):
+        LearningCurve.of(spy, rows()[0], None)
     with pytest.raises(InputError, match="a half and all of those outside a fold differ in number, got 2, 2,"):
         LearningCurve.of(spy, *rows(labelled=6))
     with pytest.raises(InputError, match="at least 3 labelled rows"):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fewlabels.errors import DivergenceError, InputError
-from fewlabels.estimation import choose_and_train
+from fewlabels.estimation import choose_and_train, settings_of
 from fewlabels.methods import SUPERVISED, Setting
 from fewlabels.model_selection import LabelledKFold, is_unlabelled
 from fewlabels.results import Run, read_runs, summarise, whole, write_runs
@@ -147,6 +147,18 @@ def test_folds_are_stratified_and_too_few_labels_are_named():
         assert np.bincount(y[test]).tolist() == [2, 2]
     with pytest.raises(InputError, match="at least 4 labelled rows"):
         list(LabelledKFold(4).split(np.zeros((4, 1)), np.array([0, 1, 0, 1])))
+
+
+def test_a_weight_of_nothing_leaves_nothing_to_choose():
+    assert settings_of("joint", 0, "auto", (1.0, 0.1)) == [SUPERVISED]
+    assert settings_of("joint", 0.5, "auto", (1.0, 0.1)) == [Setting(0.5, 1.0), Setting(0.5, 0.5)]
+
+
+def test_a_list_of_text_and_marks_is_no_class_of_marks():
+    y = ["a", "a", "b", "b", -1, -1, None]
+    assert is_unlabelled(y).tolist() == [False] * 4 + [True] * 3
+    for train, test in LabelledKFold(2).split(np.zeros(7), y):
+        assert set(test) < {0, 1, 2, 3} < set(train) | set(test) and {4, 5, 6} < set(train)
 
 
 def test_unlabelled_marks():

@@ -91,6 +91,7 @@ def test_comments_and_number_signs(file):
     assert read_sentences(file(blanks))[0] == [["paid", "#", "#1"], ["#tag"]]
     tabs = "#\tSYM\n# a comment\n#tag\tX\n\n# another\na\tX\n"
     assert read_sentences(file(tabs))[0] == [["#", "#tag"], ["a"]]
+    assert read_sentences(file("# a comment\na\tX\n# 1\tY\n# a comment\nb\tX\n"))[0] == [["a", "# 1", "b"]]
 
 
 def test_tokens_with_blanks(file):

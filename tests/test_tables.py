@@ -66,7 +66,8 @@ def test_types_of_labels(tmp_path, texts, labels):
 
 @pytest.mark.parametrize(
     ("texts", "message"),
-    [(["1.5", "2", ""], "came the number 1.5"), (["1", "nan"], "came the number nan"), (["1", "-1", ""], "both empty")],
+    [(["1.5", "2", ""], "came the number 1.5"), (["1", "-1", ""], "both empty")]
+    + [(["a", text, text, "b"], f"came {text!r} in 2 rows") for text in ("NA", "nan", "NaN", "<NA>", "null")],
 )
 def test_labels_of_unknown_meaning(tmp_path, texts, message):
     with pytest.raises(InputError, match=message):
@@ -114,6 +115,25 @@ def test_labels_in_parquet(tmp_path, column, labels):
 def test_parquet_features_that_are_no_numbers(tmp_path, column, message):
     with pytest.raises(InputError, match=message):
         read_table(parquet_file(tmp_path, {"a": [1, 2], "b": column}))
+
+
+def test_parquet_numbers_as_text_are_read_as_in_csv(tmp_path):
+    path = parquet_file(tmp_path, {"a": pa.array(["1.5", " 2", "true"]), "y": ["p", "q", ""]})
+    assert read_table(path, "y").x.tolist() == [[1.5], [2.0], [1.0]]
+
+
+def test_an_index_of_pandas_is_no_feature(tmp_path):
+    path = parquet_file(tmp_path, {"a": [1], "__index_level_0__": [7]})
+    with pytest.raises(InputError, match=r"no index of pandas, came __index_level_0__: .*index=False"):
+        read_table(path)
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_other_separators_are_named(tmp_path, separator):
+    path = tmp_path / "a.csv"
+    path.write_text(f"a{separator}b\n1{separator}2\n")
+    with pytest.raises(InputError, match="expected cells separated by commas, came "):
+        read_table(path, "b")
 
 
 def test_parquet_labels_of_unknown_type(tmp_path):

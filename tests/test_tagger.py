@@ -15,7 +15,9 @@ from fewlabels import InputError, SemiSupervisedTagger
 from fewlabels.data.pool import Pool, write_pool
 from fewlabels.labels import LinearChain
 from fewlabels.sentence_methods import ESTIMATORS, NAMES, SCOPES, STARTS
+from fewlabels.sequence.presets import PRESETS
 from fewlabels.sequence.vocabulary import UNKNOWN
+from fewlabels.start import Start
 from fewlabels.train import fit
 
 QUICK = {"preset": "tiny", "effort": 0.1, "random_state": 0}
@@ -113,6 +115,26 @@ def test_a_start_is_made_once_and_shared(tmp_path):
     assert file.read_bytes() == written
     with pytest.raises(InputError, match=r"another start"):
         SemiSupervisedTagger("pretrain", start=file, preset="tiny", effort=0.1, random_state=1).fit(sentences, tags)
+
+
+def test_a_start_is_known_by_its_word_vectors(tmp_path):
+    sentences, tags = text()
+    vectors, file = tmp_path / "vectors.txt", tmp_path / "start.safetensors"
+    size = PRESETS["tiny"].size
+    vectors.write_text(f"the {' '.join(['0.5'] * size)}\n")
+    SemiSupervisedTagger("pretrain", start=file, **QUICK).fit(sentences, tags)
+    with pytest.raises(InputError, match=r"another start"):
+        SemiSupervisedTagger("pretrain", start=file, vectors=vectors, **QUICK).fit(sentences, tags)
+
+
+@pytest.mark.parametrize("name", ["start.pt", "start.v1"])
+def test_the_state_of_a_start_is_another_file_for_each_key(tmp_path, name):
+    paths = {Start(tmp_path / name, None, key).checkpoint.path for key in ("one", "other")}
+    assert len(paths) == 2 and tmp_path / name not in paths
+    assert Start(tmp_path / "start.v2", None, "one").checkpoint.path not in paths
+    kept = Start(tmp_path / name, None, "one")
+    kept.run(torch.nn.Linear(1, 1), lambda: kept.checkpoint.save({"stage": 0}) or [])
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_pre_training_is_run_once_for_all_folds_and_candidates(monkeypatch):
@@ -325,6 +347,42 @@ def test_a_potential_of_ones_own(tmp_path):
     scored.site_scores = None
     with pytest.raises(InputError, match="with words for vat"):
         SemiSupervisedTagger("vat", potential=scored, **QUICK).fit(sentences, tags)
+    with pytest.raises(InputError, match="'field' or 'none' for a potential of your own, got 'bilm'"):
+        SemiSupervisedTagger("pretrain", pretraining="bilm", potential=scored, **QUICK).fit(sentences, tags)
+    with pytest.raises(InputError, match="with word_potential for pre-training by estimator='nce'"):
+        SemiSupervisedTagger("pretrain", estimator="nce", potential=scored, **QUICK).fit(sentences, tags)
+    SemiSupervisedTagger("self_training", pretraining="none", potential=Plain(), **QUICK).fit(sentences, tags)
+
+
+def test_the_noise_model_of_a_potential_of_ones_own_starts_from_the_words_and_lengths():
+    sentences, tags = text(count=200)
+    tagger = SemiSupervisedTagger(
+        weight=1.0, pretraining="none", estimator="nce", potential=Plain(), **QUICK | {"effort": 0.05}
+    ).fit(sentences, tags)
+    lengths = [record.values["noise_length"] for record in tagger.history_]
+    # an LSTM that starts from single words stops by chance at any place: lengths of about the mean, not of the longest
+    assert np.mean(lengths) == pytest.approx(np.mean([len(one) for one in sentences]), rel=0.2)
+    assert tagger.history_[0].values["spread"] < 3
+
+
+@pytest.mark.parametrize("estimator", ["nce", "conditional_nce"])
+def test_what_a_potential_does_not_hold_is_not_taken_out_of_it(estimator, monkeypatch):
+    seen = []
+
+    def spied(potential, stages, *rest, **options):
+        seen.append(stages[-1].objective.parts[1])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fewlabels.sentence_training.fit", spied)
+    for own in (Plain(), None):
+        with pytest.raises(KeyboardInterrupt):
+            SemiSupervisedTagger(weight=1.0, pretraining="none", estimator=estimator, potential=own, **QUICK).fit(
+                *text()
+            )
+    if estimator == "nce":
+        assert [one.unigram is None for one in seen] == [True, False] and all(one.carrier for one in seen)
+    else:
+        assert [one.carrier for one in seen] == [True, False]
 
 
 def test_candidates_are_judged_by_the_probability_they_give_to_wrong_tags(monkeypatch):
@@ -368,7 +426,15 @@ S, T = text()
         (["a text", *S[1:]], T, "split it"),
         ([], [], "at least one sentence"),
         ([["a", 3], *S[1:]], [None, *T[1:]], "got 3"),
+        ([["a", ""], *S[1:]], [None, *T[1:]], "sentence 0 to be text, of a character at least, got ''"),
+        ([["a", ()], *S[1:]], [None, *T[1:]], r"got \(\)"),
+        ([["a", ("", "X")], *S[1:]], [None, *T[1:]], "got \\('', 'X'\\)"),
+        ([None, *S[1:]], [None, *T[1:]], "to be a list of words, got None"),
+        ([5, *S[1:]], [None, *T[1:]], "got 5"),
+        (None, T, "a list of sentences, each a list of words, got None"),
         (S, [[1.5] * len(S[0]), *T[1:]], "Unknown label type"),
+        (S, [*T[:-1], float("nan")], "tags or None for sentence 59 .* got nan"),
+        (S, None, "for each sentence, got None"),
     ],
 )
 def test_bad_sentences_get_one_clear_line(sentences, tags, message):
@@ -381,3 +447,21 @@ def test_bad_sentences_at_predict_are_named():
     tagger = SemiSupervisedTagger("supervised", **QUICK).fit(S, T)
     with pytest.raises(InputError, match="empty"):
         tagger.predict([["a"], []])
+    for bad in ([["a", ""]], None, [None], [5]):
+        with pytest.raises(InputError, match=r"of words|of a character"):
+            tagger.predict(bad)
+    assert tagger.score(S, T) == tagger.score(S[:12], T[:12])
+    with pytest.raises(InputError, match="tag at least one sentence"):
+        tagger.score(S, [None] * 60)
+    assert tagger.predict([["\udcff"]])
+
+
+def test_a_pool_is_no_path():
+    with pytest.raises(InputError, match=r"a fewlabels\.Pool, got 'pool'"):
+        SemiSupervisedTagger(**QUICK).fit(S, T, pool="pool")
+
+
+def test_no_sentences_are_drawn_where_none_are_wanted():
+    tagger = SemiSupervisedTagger("joint", weight=1.0, **QUICK).fit(S, T)
+    assert tagger.sample(0) == [] and len(tagger.sample(2, random_state=0)) == 2
+    assert SemiSupervisedTagger("joint", weight=1.0, **QUICK).fit([*S, ["\udcff"]], [*T, None]).sample(1)

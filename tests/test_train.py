@@ -12,7 +12,7 @@ from fewlabels.labels import Categorical
 from fewlabels.objective import Objective, Sum, Terms
 from fewlabels.objectives.persistent_cd import PersistentCD
 from fewlabels.objectives.supervised import Supervised
-from fewlabels.optimizers import adam, cosine, rmsprop
+from fewlabels.optimizers import adam, cosine, hold, rmsprop
 from fewlabels.tabular import MLP
 from fewlabels.train import Stage, divergence, fit, halvings
 
@@ -198,6 +198,30 @@ def test_divergence_is_noticed_and_mended(kind):
     assert flat(potential).isfinite().all()
     assert [record.step for record in records] == sorted({record.step for record in records})
     assert halvings(records) == 2
+
+
+def test_divergence_at_the_end_is_told_of():
+    class Late(Explosive):
+        def forward(self, potential, batch):
+            self.seen += 1
+            loss = potential(batch.x).log_partition.square().mean()
+            return Terms({"late": loss * float("nan") if self.seen == 2000 else loss}, {})
+
+    potential, _, batches = problem()
+    records = fit(potential, [Stage("only", Late(bound=0.0, kind="nan"), 2000, adam(0.01))], batches)
+    assert halvings(records) == 1 and records[-1].step == 1999
+
+
+def test_a_schedule_is_asked_for_progress_below_1():
+    potential, _, batches = problem()
+    asked = []
+
+    def schedule(progress):
+        asked.append(progress)
+        return hold(1.0)(progress)
+
+    fit(potential, [Stage("only", Supervised(), 5, adam(0.01), schedule)], batches)
+    np.testing.assert_allclose(asked, [0, 0.2, 0.4, 0.6, 0.8])
 
 
 def test_divergence_that_cannot_be_mended_is_an_error_that_says_what_to_do():

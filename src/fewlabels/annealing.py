@@ -138,6 +138,18 @@ def reverse_log_partition(
     ----------
     x
         Exact and independent samples of p, shape (n + `PILOTS`, ...).
+
+    Raises
+    ------
+    InputError
+        Fewer than two samples beside the pilots, or no temperature; a u that is not one number an input.
+
+    Examples
+    --------
+    >>> base = torch.distributions.MultivariateNormal(torch.zeros(2), 4 * torch.eye(2))
+    >>> u, x = lambda x: -(x**2).sum(1) / 2, torch.randn(500 + PILOTS, 2)  # Z = 2π
+    >>> abs(reverse_log_partition(u, base, x, temperatures=50).log_partition - math.log(2 * math.pi)) < 0.1
+    True
     """
     back = _summary(*_anneal(u, base, x, _schedule(temperatures)[::-1], step_size, leapfrog))
     return back._replace(log_partition=-back.log_partition)

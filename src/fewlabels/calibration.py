@@ -74,10 +74,15 @@ def calibrate(probabilities: np.ndarray, y: np.ndarray) -> Calibration:
     """
     if not len(probabilities) or np.shape(y) != (len(probabilities),):
         raise InputError(f"Expected one label a row, got shapes {np.shape(probabilities)} and {np.shape(y)}.")
-    probabilities, classes = np.asarray(probabilities, dtype=float), np.shape(probabilities)[1]
-    off = ~(abs(probabilities.sum(1) - 1) < SLACK)
+    probabilities = np.asarray(probabilities, dtype=float)
+    if probabilities.ndim != 2:
+        raise InputError(f"Expected probabilities of shape (N, K), one for each class, got {probabilities.shape}.")
+    classes = probabilities.shape[1]
+    off = ~(abs(probabilities.sum(1) - 1) < SLACK) | (probabilities < 0).any(1)
     if off.any():
-        raise InputError(f"Expected rows that sum to 1, got {probabilities[off][0]} in row {np.flatnonzero(off)[0]}.")
+        raise InputError(
+            f"Expected rows of 0 or more that sum to 1, got {probabilities[off][0]} in row {np.flatnonzero(off)[0]}."
+        )
     if not np.isin(y, np.arange(classes)).all():
         raise InputError(
             f"Expected labels from 0 to {classes - 1}, got {np.setdiff1d(y, np.arange(classes))[0]!r}: give the place "

@@ -30,7 +30,7 @@ from fewlabels.labels import Categorical
 from fewlabels.machine import ACCELERATORS, PRECISIONS, device_of, fast_bfloat16, one_thread
 from fewlabels.methods import Setting
 from fewlabels.model_file import write_model
-from fewlabels.model_selection import LabelledKFold
+from fewlabels.model_selection import LabelledKFold, as_labels, is_unlabelled
 from fewlabels.outliers import outlier_scores
 from fewlabels.progress import Report, progress_bar
 from fewlabels.recipes import Recipe
@@ -127,6 +127,8 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         Records of training, for curves.
     n_features_in_
         D, for tables.
+    feature_names_in_
+        The names of the columns, (D,), where X was a DataFrame of columns with names.
 
     Examples
     --------
@@ -233,6 +235,23 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         """p(y | x), (N, K), in the order of ``classes_``."""
         return np.concatenate([labels.log_marginals().exp().numpy() for labels in self._labels(X)]).astype(float)
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Share of rows predicted right, among those that have labels.
+
+        Raises
+        ------
+        InputError
+            Where y is not one label a row, or has none but -1.
+        """
+        predicted, y = self.predict(X), as_labels(y)
+        if y.shape != predicted.shape:
+            raise InputError(f"Expected one label a row, got shape {y.shape} for {len(predicted)} rows.")
+        labelled = ~is_unlabelled(y)
+        if not labelled.any():
+            raise InputError("Expected labels to compare with, but all are -1: give at least one row its label.")
+        right = predicted[labelled] == np.array(y[labelled].tolist())
+        return float(np.average(right, weights=None if sample_weight is None else np.asarray(sample_weight)[labelled]))
+
     def score_samples(self, X: Any) -> np.ndarray:
         """u(x), (N,): log p(x) up to a constant that is the same for all x, so only differences mean anything."""
         return np.concatenate([labels.log_partition.numpy() for labels in self._labels(X)]).astype(float)
@@ -259,6 +278,11 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
             See `fewlabels.annealing.annealed_log_partition`, which also says when not to believe the estimate.
         random_state
             Seed.
+
+        Raises
+        ------
+        InputError
+            Where low is not below high, or there are fewer than 2 chains or 1 temperature.
         """
         check_is_fitted(self)
         shape = self._scaling.shift.shape
@@ -281,7 +305,13 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         return outlier_scores(self._potential, self._inputs(X))
 
     def sample(self, n: int = 1, random_state: int | None = None, steps: int = 20) -> np.ndarray:
-        """Draw n inputs from the model, of the form of X: proposals kept from training, revised by Langevin steps."""
+        """Draw n inputs from the model, of the form of X: proposals kept from training, revised by Langevin steps.
+
+        Raises
+        ------
+        InputError
+            Where the model did not learn p(x), or n is below 0.
+        """
         check_is_fitted(self)
         check_count(n)
         if self._proposals is None:
@@ -306,7 +336,9 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         tensors |= {"shift": torch.from_numpy(self._scaling.shift), "scale": torch.from_numpy(self._scaling.scale)}
         if self._proposals is not None:
             tensors["proposals"] = self._proposals
-        write_model(path, description | {"shape": list(self._shape)}, tensors)
+        names = getattr(self, "feature_names_in_", None)  # scikit-learn sets it for a DataFrame
+        features = {"shape": list(self._shape), "feature_names": None if names is None else names.tolist()}
+        write_model(path, description | features, tensors)
 
     @classmethod
     def restore(
@@ -318,6 +350,8 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         model._shape = tuple(description["shape"])
         if len(model._shape) == 1:
             setattr(model, "n_features_in_", model._shape[0])  # noqa: B010
+        if description.get("feature_names"):
+            setattr(model, "feature_names_in_", np.array(description["feature_names"], dtype=object))  # noqa: B010
         model._scaling = Scaling(tensors["shift"].numpy(), tensors["scale"].numpy())
         model._proposals = tensors.get("proposals")
         shape = tensors["shift"].shape
@@ -335,12 +369,17 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
 
     def _validated(self, X: Any, *, reset: bool) -> np.ndarray:
         """X as floats, (N, D) or (N, C, H, W), or an InputError."""
+        columns = getattr(getattr(X, "dtypes", None), "items", dict)()  # of a DataFrame of pandas
+        dated = [name for name, kind in columns if getattr(kind, "kind", "") in ("m", "M")]
+        if dated:
+            raise InputError(f"Expected numbers, got dates or times in column {dated[0]!r}: turn them into numbers.")
         with input_errors():
             X = np.asarray(X) if isinstance(X, list) else X
             if getattr(X, "ndim", 0) > 2:  # scikit-learn would take the rows of an image for its features
                 X = check_array(X, dtype="numeric", ensure_all_finite=False, allow_nd=True)
             else:
                 X = validate_data(self, X, dtype="numeric", ensure_all_finite=False, reset=reset)
+            X = X if X.dtype.kind in "biuf" else X.astype(np.float64)  # columns of categories stay what they are
         check_finite(X)
         if X.ndim > 4:
             raise InputError(f"Expected tables (N, D) or images (N, H, W) or (N, H, W, C), got shape {X.shape}.")

@@ -6,8 +6,10 @@ Everything heavy is imported inside the commands, so that `--help` answers at on
 import functools
 import importlib.metadata
 import importlib.util
+import io
 import json
 import shlex
+import sys
 from collections import Counter
 from enum import Enum
 from pathlib import Path
@@ -22,7 +24,18 @@ from fewlabels.exits import exit_codes, run_or_keep
 from fewlabels.files import claimed_folder, read_utf8, write_atomically
 from fewlabels.kinds import KINDS, Data, Kind, kind_of, plain, refuse_label
 from fewlabels.reproduce import reproduce
-from fewlabels.run_folder import CURVE, SUMMARY, digest, draw_curve, model_file, read_settings, train_or_pause
+from fewlabels.run_folder import (
+    CURVE,
+    check_out,
+    check_target,
+    digest,
+    draw_curve,
+    is_finished,
+    model_file,
+    read_settings,
+    read_summary,
+    train_or_pause,
+)
 
 __all__ = ["app", "main"]
 
@@ -73,7 +86,10 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instea
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; what it prints is UTF-8, as are the files that it writes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")
     app()
 
 
@@ -109,6 +125,7 @@ def fit(
     name = kind_of(data)
     if name == "sequences" and accelerator not in ("auto", "cpu"):
         raise InputError(f"--accelerator: expected auto or cpu for sentences, came {accelerator!r}: leave it out")
+    check_out(out, data, unlabelled)
     training = KINDS[name].training(data, unlabelled, label)
     run = {
         "kind": name,
@@ -123,9 +140,9 @@ def fit(
         "data_sha256": digest(training),
     }
     with claimed_folder(out, run) as resumed:
-        if not (resumed and (out / SUMMARY).exists()):
+        if not (resumed and is_finished(out)):
             train_or_pause(training, run, out, verbose=not as_json)
-    summary = json.loads(read_utf8(out / SUMMARY))
+    summary = read_summary(out)
     if as_json:
         typer.echo(json.dumps(summary, ensure_ascii=False))
     else:
@@ -165,6 +182,8 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """Predict a label for each row of DATA, with its probability (CSV), or for each token (CoNLL)."""
+    if out is not None:
+        check_target(out, model_file(model), read_settings(model_file(model)))
     fitted, given = _open(model, data, labelled=False)
     records = fitted.kind.predictions(fitted.estimator, given)
     text = json.dumps({"predictions": records}, ensure_ascii=False) + "\n" if as_json else fitted.kind.text(records)
@@ -188,15 +207,17 @@ def evaluate(
 
     Where the tags of sentences write down spans, as in chunking, their precision, recall and F1 are told, too.
     """
+    from fewlabels.data.tables import canonical
     from fewlabels.sequence.spans import encode_spans
 
     fitted, given = _open(model, data, labelled=True, label=label)
-    known = {str(name): plain(name) for name in fitted.estimator.classes_}
+    classes = [plain(name) for name in fitted.estimator.classes_]
+    known = {canonical(name): name for name in classes} | {str(name): name for name in classes}
     truth, predicted = fitted.kind.pairs(fitted.estimator, given)
     if not truth:
         raise InputError(f"{data}: expected labels to compare with, came none")
     result = _errors(
-        [known.get(str(name), name) for row in truth for name in row],
+        [known.get(str(name), known.get(canonical(name), name)) for row in truth for name in row],
         [plain(name) for row in predicted for name in row],
     )
     of_spans = fitted.run["kind"] == "sequences" and encode_spans([*truth, *predicted])
@@ -248,6 +269,7 @@ def sample(
     n: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 16,
 ) -> None:
     """Draw new rows, images (with a picture of them, if matplotlib is there) or sentences from the model."""
+    check_target(out, model_file(model), read_settings(model_file(model)))
     fitted = _load(model)
     if out.suffix.lower() != fitted.kind.suffix:
         raise InputError(f"{out}: expected a name that ends in {fitted.kind.suffix} for samples of this model")

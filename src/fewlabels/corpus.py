@@ -12,12 +12,13 @@ from fewlabels.data.pool import Pool, PoolSentences
 from fewlabels.sequence.sentences import Columns, Joined, Sentences
 from fewlabels.sequence.spans import Moves, allowed_moves
 from fewlabels.sequence.vocabulary import Vocabulary
-from fewlabels.validation import check_sentences, check_tags, split_features
+from fewlabels.validation import check_tags, split_features
 
 __all__ = ["LONGEST", "OWN", "Corpus", "Token"]
 
 LONGEST = 200
-"""Longer unlabelled sentences, such as proteins, are cut into pieces, so that a batch of them is no larger."""
+"""Longer unlabelled sentences, such as proteins, are cut into pieces, so that a batch of them is no larger; a pool has
+a limit of its own (`fewlabels.data.pool.write_pool`)."""
 
 OWN = 20_000
 """Words that have vectors of their own, the most frequent ones: enough to meet most of a text, few enough to update."""
@@ -42,8 +43,8 @@ class Corpus(NamedTuple):
     labelled
         Which sentences have tags.
     unlabelled
-        The sentences that teach log p(x), in pieces of at most `LONGEST` words: those of the pool and the untagged
-        ones, or where there is no pool all.
+        The sentences that teach log p(x): all, or with a pool those of the pool and the untagged ones; in pieces of at
+        most `LONGEST` words, or as the pool was written.
     moves
         Which tags may follow each other: the rules of BIOES or IOB2, unless a labelled sentence breaks them.
     """
@@ -69,7 +70,6 @@ class Corpus(NamedTuple):
             An empty sentence, tags that do not match their sentence, no or too few labelled sentences, one tag only.
         """
         words, features = split_features(sentences)
-        check_sentences(words)
         classes = check_tags(words, tags)
         columns, vocabulary = Columns.of(features), _vocabulary(words, pool)
         x = Sentences([vocabulary.encode(sentence) for sentence in words], columns.encode(features))

@@ -1,6 +1,5 @@
 """What the estimators share: from parameters and labels to a chosen setting and a trained model."""
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from fewlabels.checkpoint import Checkpoint
 from fewlabels.errors import DivergenceError, InputError
 from fewlabels.files import TEMPORARY, write_atomically
+from fewlabels.fingerprint import fingerprint
 from fewlabels.methods import SUPERVISED, Setting
 from fewlabels.progress import Report
 from fewlabels.selection import SHORTER, Choice, candidates, choose, describe
@@ -30,7 +30,6 @@ __all__ = [
     "load_weights",
     "restore_common",
     "saved_model",
-    "saved_parameters",
     "seeded",
     "settings_of",
 ]
@@ -46,6 +45,11 @@ NOT_SAVED = (
     "checkpoint",
     "verbose",
 )
+"""Parameters that a model file leaves out."""
+
+NOT_TRAINED_BY = ("vectors", "start", "random_state", "checkpoint", "verbose")
+"""Parameters that do not tell what is trained: files, whose contents do, and the seed, which a state holds beside."""
+
 RESOLUTION = 10_000
 WEIGHTS_OF = "potential."
 """Prefix of the potential's weights among a model file's tensors."""
@@ -95,7 +99,7 @@ def check_parameters(estimator: BaseEstimator, named: Mapping[str, Iterable[str]
 
 def settings_of(method: str, weight: float | str, step_size: float | str, weights: Sequence[float]) -> list[Setting]:
     """The settings among which a method has to choose: from 0 and ``weights``; one where there are none to choose."""
-    if method == "supervised":
+    if method == "supervised" or weight == 0:
         return [SUPERVISED]
     if weights:
         return candidates(weight, step_size, weights)
@@ -180,14 +184,10 @@ class _Overall:
         return report
 
 
-def saved_parameters(estimator: BaseEstimator) -> dict[str, Any]:
-    """The constructor's arguments that a model file keeps."""
-    given = estimator.get_params(deep=False)
-    return {name: value for name, value in given.items() if name not in NOT_SAVED}
-
-
 class Resumable:
     """The state folder of a fit: tied to its data and parameters, and empty again once the fit is done.
+
+    The user's own networks, recipe and functions are among the parameters.
 
     Parameters
     ----------
@@ -201,31 +201,37 @@ class Resumable:
     folder
         Where state goes; None where nothing is kept.
     seed
-        Of everything random: drawn from the estimator's ``random_state``, and the same when the fit resumes.
+        Of everything random: drawn from the estimator's ``random_state``, and the same when the fit resumes, which
+        another integer there does not.
 
     Raises
     ------
     InputError
-        Where the folder holds the state of another fit.
+        Where the folder holds the state of another fit, or cannot be made.
     """
 
-    def __init__(self, estimator: BaseEstimator, *data: np.ndarray | str) -> None:
+    def __init__(self, estimator: BaseEstimator, *data: Any) -> None:
         given = estimator.get_params(deep=False)
         self.folder = None if given["checkpoint"] is None else Path(given["checkpoint"])
         self.seed = int(check_random_state(given["random_state"]).randint(2**31))
         if self.folder is None:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        digest = hashlib.sha256(repr(sorted(saved_parameters(estimator).items())).encode())
-        for part in data:
-            digest.update(part.encode() if isinstance(part, str) else np.ascontiguousarray(part).tobytes())
-        self._claim(self.folder / "fit.json", digest.hexdigest())
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"Expected checkpoint to be a folder that can be made, {self.folder}, got: {error.strerror}."
+            ) from error
+        trained_by = {name: value for name, value in given.items() if name not in NOT_TRAINED_BY}
+        self._claim(
+            self.folder / "fit.json", fingerprint(trained_by, *data), isinstance(given["random_state"], Integral)
+        )
 
-    def _claim(self, path: Path, fingerprint: str) -> None:
+    def _claim(self, path: Path, key: str, seeded: bool) -> None:
         if not path.exists():
-            write_atomically(path, json.dumps({"fingerprint": fingerprint, "seed": self.seed}).encode())
+            write_atomically(path, json.dumps({"fingerprint": key, "seed": self.seed}).encode())
         held = json.loads(path.read_text())
-        if held["fingerprint"] != fingerprint:
+        if held["fingerprint"] != key or (seeded and held["seed"] != self.seed):
             raise InputError(
                 f"Expected the state of this very fit in {path.parent}, got that of other data or parameters: choose "
                 "another checkpoint folder or delete it."
@@ -249,10 +255,11 @@ def seeded(seed: int, run: int) -> Iterator[None]:
 
 def saved_model(estimator: Any, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """What a model file keeps of either fitted estimator: its description and its weights, as they were trained."""
+    given = estimator.get_params(deep=False)
     description = {
         "kind": kind,
         "network": type(estimator._potential).__name__,
-        "parameters": saved_parameters(estimator),
+        "parameters": {name: value for name, value in given.items() if name not in NOT_SAVED},
         "classes": estimator.classes_.tolist(),
         "choice": estimator.choice_,
         "setting": list(estimator.setting_),

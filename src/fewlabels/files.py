@@ -10,9 +10,11 @@ from typing import Any
 
 from fewlabels.errors import InputError
 
-__all__ = ["TEMPORARY", "claim_folder", "claimed_folder", "read_run", "read_utf8", "write_atomically"]
+__all__ = ["SETTINGS", "TEMPORARY", "claim_folder", "claimed_folder", "read_run", "read_utf8", "write_atomically"]
 
-_RUN = "run.json"
+SETTINGS = "run.json"
+"""The file of a run's settings in its folder."""
+
 _SHOWN = 60
 TEMPORARY = ".fewlabels-"
 """How the names of files begin that an interrupted `write_atomically` may leave behind."""
@@ -100,7 +102,7 @@ def read_run(folder: str | Path) -> dict[str, Any]:
     InputError
         The folder holds no `run.json`, or one that is not a JSON object.
     """
-    path = Path(folder) / _RUN
+    path = Path(folder) / SETTINGS
     if not path.is_file():
         raise InputError(f"{path}: expected the settings of a run, came no such file: give the folder that `fit` wrote")
     try:
@@ -142,7 +144,7 @@ def claim_folder(path: str | Path, run: dict[str, Any]) -> bool:
     path = Path(path)
     if path.exists() and not path.is_dir():
         raise InputError(f"{path}: expected a folder for the output, came a file: choose another --out")
-    if (path / _RUN).exists():
+    if (path / SETTINGS).exists():
         _check_same_run(path, run)
         return True
     foreign = _content(path)
@@ -152,7 +154,7 @@ def claim_folder(path: str | Path, run: dict[str, Any]) -> bool:
         )
     made = _make_folder(path)
     try:
-        write_atomically(path / _RUN, json.dumps(run, indent=2, ensure_ascii=False).encode())
+        write_atomically(path / SETTINGS, json.dumps(run, indent=2, ensure_ascii=False).encode())
     except InputError:
         _remove_folders(made)
         raise
@@ -172,8 +174,8 @@ def claimed_folder(path: str | Path, run: dict[str, Any]) -> Iterator[bool]:
     try:
         yield resumed
     except InputError:
-        if not resumed and not any(file.is_file() and file != path / _RUN for file in path.rglob("*")):
-            (path / _RUN).unlink()
+        if not resumed and not any(file.is_file() and file != path / SETTINGS for file in path.rglob("*")):
+            (path / SETTINGS).unlink()
             _remove_folders([folder for folder in path.rglob("*") if folder.is_dir()])
             _remove_folders(missing)
         raise
@@ -191,7 +193,8 @@ def _check_same_run(path: Path, run: dict[str, Any]) -> None:
     differing = [key for key in {**asked, **held} if key not in asked or key not in held or asked[key] != held[key]]
     if differing:
         settings = ", ".join(f"{key}={held.get(key)}"[:_SHOWN] for key in differing)
-        raise InputError(f"folder {path} holds another run ({settings}): choose another --out or delete it")
+        changed = "; its data have changed since" if "data_sha256" in differing else ""
+        raise InputError(f"folder {path} holds another run ({settings}{changed}): choose another --out or delete it")
 
 
 def _missing_folders(path: Path) -> list[Path]:

@@ -53,7 +53,10 @@ def kind_of(path: Path) -> str:
 def refuse_label(data: Path, label: str | None, name: str) -> None:
     """Refuse a label column for data that have no columns."""
     if label is not None and name != "table":
-        raise InputError(f"{data}: expected --label with a table only, came --label {label} with {name} data")
+        raise InputError(
+            f"{data}: expected --label with a table only, came --label {label} with {name} data: tables are .csv files "
+            "with commas, or .parquet"
+        )
 
 
 def plain(value: Any) -> Any:
@@ -107,6 +110,8 @@ def _image_inputs(data: Path, run: dict[str, Any], labelled: bool) -> Data:
     x, y, names = read_images(data)
     if run["columns"] == CHANNELS[3]:
         x = as_rgb(x)
+    elif x.shape[3] == 3:
+        raise InputError(f"{data}: expected grey images, as in training, came images of colours: convert them to grey")
     return Data(x, y, names, CHANNELS[x.shape[3]])
 
 
@@ -149,6 +154,7 @@ def _sequence_training(data: Path, unlabelled: Path | None, label: str | None) -
 
     refuse_label(data, label, "sequences")
     tokens, tags = read_sentences(data)
+    tags = _known(data, tags)
     if unlabelled is None or unlabelled.is_dir() or _is_text(unlabelled):
         return Data(tokens, tags, _numbers(tokens), None, unlabelled)
     more = _untagged(unlabelled)
@@ -158,8 +164,24 @@ def _sequence_training(data: Path, unlabelled: Path | None, label: str | None) -
 def _sequence_inputs(data: Path, run: dict[str, Any], labelled: bool) -> Data:
     from fewlabels.data.sequences import read_sentences
 
-    tokens, tags = read_sentences(data) if labelled else (_untagged(data), None)
-    return Data(tokens, tags, _numbers(tokens), None)
+    if not labelled:
+        tokens = _untagged(data)
+        return Data(tokens, None, _numbers(tokens), None)
+    tokens, tags = read_sentences(data)
+    return Data(tokens, _known(data, tags), _numbers(tokens), None)
+
+
+def _known(path: Path, tags: list[list[str]]) -> list[list[str] | None]:
+    """Tags of sentences, None where all are the underscore by which CoNLL-U leaves them open."""
+    if path.suffix.lower() != ".conllu":
+        return list(tags)
+    mixed = [i for i, row in enumerate(tags) if "_" in row and set(row) != {"_"}]
+    if mixed:
+        raise InputError(
+            f"{path}: expected a tag for each word of a sentence or for none, came both in sentence {mixed[0]} "
+            "(counted from 0): tag its other words, too"
+        )
+    return [None if "_" in row else row for row in tags]
 
 
 def _untagged(path: Path) -> list[list[str]]:
@@ -187,7 +209,8 @@ def _sequence_text(records: list[dict[str, Any]]) -> str:
 
 
 def _sequence_pairs(estimator: Any, data: Data) -> tuple[list[list[Any]], list[list[Any]]]:
-    return data.y, estimator.predict(data.x)
+    tagged = [(words, tags) for words, tags in zip(data.x, data.y, strict=True) if tags is not None]
+    return [tags for _, tags in tagged], estimator.predict([words for words, _ in tagged]) if tagged else []
 
 
 def _sequence_samples(sentences: list[list[str]], out: Path, run: dict[str, Any]) -> dict[Path, bytes]:

@@ -191,7 +191,7 @@ class LinearChain:
 
     def log_marginals(self) -> Tensor:
         """Log p(y_t = k | x), shape (B, T, K), by forward and backward recursions; uniform behind a sentence's end."""
-        emissions, transitions = self.emissions.double(), self.transitions.double()
+        emissions, transitions = self.emissions.double().clamp(min=FORBIDDEN), self.transitions.double()
         forward = _log_forward(emissions, transitions, self.lengths)
         mirrored = _log_forward(_mirror(emissions, self.lengths), transitions.T, self.lengths)
         joint = forward + _mirror(mirrored, self.lengths) - emissions  # log Σ over all y with y_t = k

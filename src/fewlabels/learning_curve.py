@@ -36,6 +36,7 @@ from fewlabels.data.draws import draw_proportion
 from fewlabels.data.pool import Pool
 from fewlabels.errors import InputError
 from fewlabels.files import read_utf8, write_atomically
+from fewlabels.fingerprint import fingerprint
 from fewlabels.model_selection import LabelledKFold
 from fewlabels.progress import progress_bar
 from fewlabels.validation import check_labels, check_tags
@@ -126,8 +127,8 @@ class LearningCurve(NamedTuple):
         examples = _examples(X, y)
         trials = _trials(examples.codes, folds, random_state)
         model = _settled(estimator)
-        told = model.get_params(), X, y, pool and len(pool), folds, random_state
-        finished = _Finished(checkpoint, str(joblib.hash(told)))
+        told = model, examples, None if pool is None else len(pool), folds, random_state
+        finished = _Finished(checkpoint, "" if checkpoint is None else fingerprint(*told))
         missing = [i for i in range(len(trials)) if i not in finished.wrong]
         jobs = (joblib.delayed(_try)(clone(model), examples, trials[i], pool) for i in missing)
         with progress_bar(verbose) as report:
@@ -221,7 +222,7 @@ class _Law(NamedTuple):
 def _settled(estimator: Any) -> Any:
     """A copy that chooses nothing that was chosen, and leaves nothing behind."""
     chosen = estimator.setting_._asdict() if hasattr(estimator, "setting_") else {}
-    wanted = chosen | {"checkpoint": None, "verbose": False}
+    wanted = chosen | {"start": None, "checkpoint": None, "verbose": False}
     copy: Any = clone(estimator)
     return copy.set_params(**{name: value for name, value in wanted.items() if name in copy.get_params()})
 
@@ -240,12 +241,17 @@ class _Examples(NamedTuple):
 
 
 def _examples(X: Any, y: Any) -> _Examples:
-    if any(isinstance(one, list | tuple) for one in y):
+    if y is not None and _are_tags(y):
         check_tags(X, y)
         codes = np.array([-1 if tags is None else 0 for tags in y])
         return _Examples(list(X), list(y), None, codes, np.array([len(words) for words in X]))
     codes = check_labels(y, len(X))[1]
     return _Examples(np.asarray(X), codes, -1, codes, np.ones(len(codes), dtype=int))
+
+
+def _are_tags(y: Any) -> bool:
+    """Whether there are many labels for an example; a column of labels has rows that are arrays, too, but is none."""
+    return getattr(y, "ndim", 1) == 1 and any(isinstance(one, list | tuple | np.ndarray) for one in y)
 
 
 class _Trial(NamedTuple):

@@ -8,7 +8,21 @@ from sklearn.model_selection import StratifiedKFold
 
 from fewlabels.errors import InputError
 
-__all__ = ["LabelledKFold", "is_unlabelled"]
+__all__ = ["LabelledKFold", "as_labels", "is_unlabelled"]
+
+
+def as_labels(y: Any) -> np.ndarray:
+    """An array that keeps text and -1 apart, which numpy would not.
+
+    Examples
+    --------
+    >>> as_labels(["cat", -1]).tolist()
+    ['cat', -1]
+    """
+    values = np.asarray(y)
+    if values.dtype.kind in "US" and not isinstance(y, np.ndarray) and not all(isinstance(value, str) for value in y):
+        values = np.array(list(y), dtype=object)
+    return values
 
 
 def is_unlabelled(y: Any) -> np.ndarray:
@@ -21,7 +35,7 @@ def is_unlabelled(y: Any) -> np.ndarray:
     >>> is_unlabelled(np.array(["cat", None, -1], dtype=object)).tolist()
     [False, True, True]
     """
-    y = np.asarray(y)
+    y = as_labels(y)
     if y.dtype.kind in "iuf":
         return (y == -1) | np.isnan(y) if y.dtype.kind == "f" else y == -1
     if y.dtype.kind == "O":
@@ -63,9 +77,10 @@ class LabelledKFold:
 
     def split(self, X: Any, y: Any, groups: Any = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Pairs of index arrays (training, test)."""
+        y = as_labels(y)
         unlabelled = is_unlabelled(y)
         labelled, rest = np.flatnonzero(~unlabelled), np.flatnonzero(unlabelled)
-        classes, codes, counts = np.unique(np.asarray(y)[labelled].astype(str), return_inverse=True, return_counts=True)
+        classes, codes, counts = np.unique(y[labelled].astype(str), return_inverse=True, return_counts=True)
         if len(labelled) < self.n_splits or counts.max(initial=0) < self.n_splits:
             raise InputError(
                 f"Expected at least {self.n_splits} labelled rows of some class for {self.n_splits} folds, got "

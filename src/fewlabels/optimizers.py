@@ -82,7 +82,11 @@ def groups(
     None stands for ``rate``.  Groups without parameters are left out.
     """
     head = {id(p) for name, p in potential.named_parameters() if "head" in name.split(".")}
-    rates = {"body": rate, "head": head_rate or rate, "players": player_rate or rate}
+    rates = {
+        "body": rate,
+        "head": rate if head_rate is None else head_rate,
+        "players": rate if player_rate is None else player_rate,
+    }
     parameters = {
         "body": [p for p in potential.parameters() if id(p) not in head],
         "head": [p for p in potential.parameters() if id(p) in head],

@@ -16,13 +16,24 @@ from typing import TYPE_CHECKING, Any
 
 from fewlabels.errors import InputError
 from fewlabels.exits import stop
-from fewlabels.files import read_run, write_atomically
+from fewlabels.files import SETTINGS, read_run, read_utf8, write_atomically
 from fewlabels.kinds import KINDS, Data, plain
 
 if TYPE_CHECKING:
     from fewlabels.data.pool import Pool
 
-__all__ = ["CURVE", "SUMMARY", "digest", "draw_curve", "model_file", "read_settings", "train_or_pause"]
+__all__ = [
+    "CURVE",
+    "check_out",
+    "check_target",
+    "digest",
+    "draw_curve",
+    "is_finished",
+    "model_file",
+    "read_settings",
+    "read_summary",
+    "train_or_pause",
+]
 
 MODEL, SUMMARY, CURVE, CURVE_PICTURE = "model.safetensors", "summary.json", "curve.json", "curve.png"
 """What a folder holds in the end, beside the settings."""
@@ -46,6 +57,37 @@ def read_settings(file: Path) -> dict[str, Any]:
     if run.get("kind") not in KINDS:
         raise InputError(f"{file.parent}: expected the run of `fewlabels fit`, came another: give the folder it wrote")
     return run
+
+
+def check_out(out: Path, *data: Path | None) -> None:
+    """Refuse a folder for a run inside a folder of its data, of which it would then be a part."""
+    for folder in data:
+        if folder is not None and folder.is_dir() and out.resolve().is_relative_to(folder.resolve()):
+            raise InputError(f"{out}: expected a folder outside the data, {folder}: choose another --out")
+
+
+def check_target(out: Path, file: Path, run: dict[str, Any]) -> None:
+    """Refuse to write over the data of a run, or over what its folder holds, the model among it."""
+    own = [file, *(file.parent / name for name in (SETTINGS, SUMMARY, CURVE, CURVE_PICTURE, CURVE_STATE))]
+    data = [Path(run[name]) for name in ("data", "unlabelled") if run.get(name) is not None]
+    if out.resolve() in [path.resolve() for path in (*own, *data)]:
+        raise InputError(f"{out}: expected a file to write, came one that the run needs: choose another --out")
+
+
+def is_finished(out: Path) -> bool:
+    """Whether a folder holds all that `fit` leaves, none of it damaged."""
+    from fewlabels import load
+
+    try:
+        load(out / MODEL)
+        return isinstance(json.loads(read_utf8(out / SUMMARY)), dict)
+    except (InputError, ValueError):
+        return False
+
+
+def read_summary(out: Path) -> dict[str, Any]:
+    """What `fit` told when it had finished, and where its model is now."""
+    return json.loads(read_utf8(out / SUMMARY)) | {"model": str(out / MODEL)}
 
 
 def train_or_pause(training: Data, run: dict[str, Any], out: Path, verbose: bool) -> None:
@@ -90,7 +132,6 @@ def _train(training: Data, run: dict[str, Any], out: Path, verbose: bool) -> Non
         "classes": [plain(name) for name in estimator.classes_],
         "choice": estimator.choice_,
         "seconds": round(seconds, 1),
-        "model": str(out / MODEL),
     }
     write_atomically(out / SUMMARY, json.dumps(summary, ensure_ascii=False).encode())
     shutil.rmtree(checkpoint, ignore_errors=True)

@@ -93,8 +93,8 @@ class Recipe(NamedTuple):
     noise_rate
         Factor of that model's learning rate on the potential's.
     unigram
-        Whether the word potential holds the unigram log-probabilities.  Dynamic NCE then makes its noise model the
-        carrier measure in their place, and that model starts from them.
+        Whether the built-in word potential holds the unigram log-probabilities.  Dynamic NCE then makes its noise model
+        the carrier measure in their place, and that model starts from them.
     radius
         Of virtual adversarial training; see `fewlabels.objectives.vat`.
     consistency
@@ -207,7 +207,9 @@ class SentencePlayers(NamedTuple):
     counts
         How often each word with a vector of its own was seen, (V,).
     log_unigram
-        The log-probabilities that the word potential holds, (V,).
+        Log-probabilities of words by themselves, (V,).
+    carries
+        Whether the word potential holds them, as its carrier measure.
     lengths
         How many unlabelled sentences have each number of words, (L + 1,).
     labelled
@@ -227,6 +229,7 @@ class SentencePlayers(NamedTuple):
     finetune: str
     counts: Tensor
     log_unigram: Tensor
+    carries: bool
     lengths: Tensor
     labelled: int
     states: int
@@ -238,8 +241,8 @@ class SentencePlayers(NamedTuple):
         if self.estimator == "pseudo_likelihood":
             return PseudoLikelihood(self.counts, weight=weight, draws=self.recipe.draws or 400)
         if self.estimator == "conditional_nce":
-            return ConditionalNCE(self.counts, weight=weight, carrier=not self.recipe.unigram, words_alone=words_alone)
-        unigram = self.log_unigram if self.recipe.unigram else None
+            return ConditionalNCE(self.counts, weight=weight, carrier=not self.carries, words_alone=words_alone)
+        unigram = self.log_unigram if self.carries else None
         prior = self.lengths.float() + 1e-5
         prior[0] = 0.0
         return NCE(

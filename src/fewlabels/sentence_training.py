@@ -105,10 +105,12 @@ class SentenceTraining:
             potential = self.network()
             heads = ("head",) if "head" in dict(potential.named_children()) else ()
             built_in = isinstance(potential, TaggingPotential)
+            frequency = self.counts.clamp(min=0.1)
             players = SentencePlayers(
                 self.recipe, potential, self.pretraining, self.estimator, self.finetune, self.counts,
-                potential.log_unigram if built_in else self.counts.clamp(min=0.1).log(), self.corpus.lengths,
-                len(rows), potential.encoder.state if built_in else 0, heads, share * self.effort,
+                potential.log_unigram if built_in else (frequency / frequency.sum()).log(),
+                built_in and self.recipe.unigram, self.corpus.lengths, len(rows),
+                potential.encoder.state if built_in else 0, heads, share * self.effort,
             )  # fmt: skip
             return potential, sentence_stages(self.method, players, setting)
 

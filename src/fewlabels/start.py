@@ -1,5 +1,6 @@
 """A pre-trained network in a file, so that several methods and several calls share one."""
 
+import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -23,7 +24,8 @@ class Start:
     Parameters
     ----------
     path
-        The file of the outcome; None keeps none.
+        The file of the outcome, beside which, under a name of its own, the state of an interrupted run is kept; None
+        keeps no outcome.
     folder
         Where the state of an interrupted run goes if there is no path; None for nowhere.
     key
@@ -39,7 +41,9 @@ class Start:
 
     def __init__(self, path: str | Path | None, folder: Path | None, key: str) -> None:
         self.path, self.key, self.seconds = None if path is None else Path(path), key, 0.0
-        state = self.path.with_suffix(".pt") if self.path else folder / "pretraining.pt" if folder else None
+        state = None if folder is None else folder / "pretraining.pt"
+        if self.path is not None:
+            state = self.path.with_name(f"{self.path.name}.{hashlib.sha256(key.encode()).hexdigest()[:12]}.pt")
         self.checkpoint = None if state is None else Checkpoint(state)
 
     def run(self, potential: nn.Module, train: Callable[[], list[Record]]) -> list[Record]:

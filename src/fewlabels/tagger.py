@@ -1,7 +1,6 @@
 """The tagger: a label for every token of a sentence, with scikit-learn's manners."""
 
 import copy
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from fewlabels.estimation import (
     saved_model,
     settings_of,
 )
+from fewlabels.fingerprint import fingerprint
 from fewlabels.labels import LinearChain
 from fewlabels.model_file import write_model
 from fewlabels.progress import progress_bar
@@ -48,7 +48,7 @@ from fewlabels.sequence.sentences import Columns, Sentences
 from fewlabels.sequence.spans import Moves
 from fewlabels.sequence.vocabulary import Vocabulary
 from fewlabels.start import Start
-from fewlabels.validation import check_count, check_match, check_parts, check_sentences, split_features
+from fewlabels.validation import check_count, check_match, check_parts, split_features
 
 __all__ = ["SemiSupervisedTagger"]
 
@@ -95,7 +95,8 @@ class SemiSupervisedTagger(BaseEstimator):
     potential
         Your own network in place of the built-in one: a module from `fewlabels.sequence.sentences.Padded` word ids to a
         `fewlabels.labels.LinearChain`; for log p(x) by pseudo-likelihood with a method ``site_scores`` like
-        `fewlabels.sequence.potential.TaggingPotential`'s.  Ids are those of ``vocabulary_``, and 0 for other words.
+        `fewlabels.sequence.potential.TaggingPotential`'s, for ``pretraining="field"`` by another estimator with its
+        ``word_potential``.  Ids are those of ``vocabulary_``, and 0 for other words.
     weight
         Factor on the recipe's weight of what is learnt from text beside labels.  "auto" chooses by cross-validation on
         the labelled sentences, with supervised training among the candidates.
@@ -126,7 +127,8 @@ class SemiSupervisedTagger(BaseEstimator):
     history_
         Records of training, for curves.
     pretraining_seconds_
-        What pre-training took, whoever ran it; 0 where there was none.
+        What pre-training took, in this call or in the one that wrote ``start``; of a resumed one what was left.  0
+        where there was none, and of a loaded model.
 
     Examples
     --------
@@ -191,15 +193,20 @@ class SemiSupervisedTagger(BaseEstimator):
         Raises
         ------
         InputError
-            An empty sentence, tags that do not match their sentence, no or too few labelled sentences, one tag only.
+            An empty sentence, tags that do not match their sentence, no or too few labelled sentences, one tag only; a
+        parameter that is not as described.
         """
         first = NAMES.parts(self.method)[0]
         check_parameters(self, NAMED)
+        if not isinstance(pool, Pool | None):
+            raise InputError(f"Expected pool to be a fewlabels.Pool, got {pool!r}: open a folder by Pool(path).")
         corpus = Corpus.of(sentences, tags, pool)
         self.classes_, self.vocabulary_, self.columns_ = corpus.classes, corpus.vocabulary, corpus.columns
         self._moves, self._lengths, rows = corpus.moves, corpus.lengths, corpus.labelled
-        state = Resumable(self, repr(sentences), repr(tags), "" if pool is None else f"{pool.folder} {len(pool)}")
-        start = Start(self.start, state.folder, self._start_key(len(corpus.unlabelled), state.seed))
+        vectors, known_pool = self._given_vectors(), None if pool is None else (pool.folder, len(pool))
+        words = (corpus.vocabulary.words, corpus.vocabulary.counts)
+        state = Resumable(self, words, corpus.classes, corpus.x, corpus.y, corpus.labelled, known_pool, vectors)
+        start = Start(self.start, state.folder, self._start_key(corpus, vectors, state.seed))
         folds = KFold(min(self.folds, len(rows)), shuffle=True, random_state=state.seed).split(rows)
 
         @torch.no_grad()
@@ -213,7 +220,7 @@ class SemiSupervisedTagger(BaseEstimator):
             (self.setting_, self.choice_), trained = choose_and_train(
                 settings_of(first, self.weight, 1.0, WEIGHTS.get(first, ())), rows,
                 [(rows[kept], rows[held_out]) for kept, held_out in folds],
-                self._trainer(corpus, start, state.seed), judge, state.folder, report,
+                self._trainer(corpus, vectors, start, state.seed), judge, state.folder, report,
             )  # fmt: skip
         self._potential, self.history_ = trained
         self.pretraining_seconds_ = start.seconds
@@ -230,12 +237,21 @@ class SemiSupervisedTagger(BaseEstimator):
         marginals = self._of_each(sentences, LinearChain.log_marginals)
         return [row[: len(words)].exp().numpy() for row, words in zip(marginals, sentences, strict=True)]
 
-    def score(self, sentences: Sequence[Sequence[Token]], tags: Sequence[Sequence[str]]) -> float:
-        """Share of tokens tagged right."""
+    def score(self, sentences: Sequence[Sequence[Token]], tags: Sequence[Sequence[str] | None]) -> float:
+        """Share of tokens tagged right, in the sentences that have tags.
+
+        Raises
+        ------
+        InputError
+            Sentences that are not as in `fit`; tags that do not match them, or none at all.
+        """
         check_match(sentences, tags)
+        if all(row is None for row in tags):
+            raise InputError("Expected tags to compare with, got None for all: tag at least one sentence.")
         pairs = [
             pair
             for ours, theirs in zip(self.predict(sentences), tags, strict=True)
+            if theirs is not None
             for pair in zip(ours, theirs, strict=True)
         ]
         return float(np.mean([ours == theirs for ours, theirs in pairs]))
@@ -248,7 +264,13 @@ class SemiSupervisedTagger(BaseEstimator):
         return np.array([u.item() for u in self._of_each(sentences, lambda chain: chain.log_partition)])
 
     def sample(self, n: int = 1, random_state: int | None = None) -> list[list[str]]:
-        """Draw n sentences by Gibbs sampling over the model's conditionals of single words, from random words."""
+        """Draw n sentences by Gibbs sampling over the model's conditionals of single words, from random words.
+
+        Raises
+        ------
+        InputError
+            No model of log p(x) by pseudo-likelihood, or not the built-in network; n below 0.
+        """
         check_is_fitted(self)
         check_count(n)
         if not self._has_learnt_words() or not isinstance(self._potential, TaggingPotential):
@@ -256,6 +278,8 @@ class SemiSupervisedTagger(BaseEstimator):
                 f"Expected a model of log p(x) to sample from, but this one was trained with method={self.method!r} "
                 f"({self.choice_}): fit one that learns p(x), such as method='joint' with weight=1."
             )
+        if n == 0:
+            return []
         generator = torch.Generator().manual_seed(int(check_random_state(random_state).randint(2**31)))
         lengths = self._lengths.double().multinomial(n, replacement=True, generator=generator)
         drawn = gibbs(self._potential, lengths, generator=generator)
@@ -281,7 +305,7 @@ class SemiSupervisedTagger(BaseEstimator):
         model.vocabulary_ = Vocabulary(description["words"], description["counts"], features=description["features"])
         model.columns_ = Columns(description["columns"])
         model._moves = Moves(*map(np.array, description["moves"]))
-        model._lengths = tensors["lengths"]
+        model._lengths, model.pretraining_seconds_ = tensors["lengths"], 0.0
         model.potential = potential
         model._potential = model._network()
         load_weights(model._potential, description["network"], tensors)
@@ -289,10 +313,17 @@ class SemiSupervisedTagger(BaseEstimator):
 
     def _network(self, vectors: Tensor | None = None) -> nn.Module:
         if self.potential is not None:
-            by_words = self.method != "supervised" and self.estimator == "pseudo_likelihood"
+            parts, start = NAMES.parts(self.method), "none" if self.method == "supervised" else self.pretraining
+            if start == "bilm":
+                raise InputError(
+                    "Expected pretraining='field' or 'none' for a potential of your own, got 'bilm', which reads the "
+                    "states of the built-in one: choose another."
+                )
+            by_words = self.estimator == "pseudo_likelihood"
             needs = (
-                ("site_scores", by_words, "pseudo-likelihood"),
-                ("words", "vat" in NAMES.parts(self.method), "vat, which changes their vectors"),
+                ("site_scores", by_words and (start == "field" or parts[0] == "joint"), "pseudo-likelihood"),
+                ("word_potential", not by_words and start == "field", f"pre-training by estimator={self.estimator!r}"),
+                ("words", "vat" in parts, "vat, which changes their vectors"),
                 ("head", self.finetune == "head", "finetune='head'"),
             )
             check_parts(self.potential, {name: purpose for name, needed, purpose in needs if needed})
@@ -303,19 +334,18 @@ class SemiSupervisedTagger(BaseEstimator):
             own=vocabulary.own, columns=self.columns_.sizes, vectors=vectors, allowed=self._moves,
         )  # fmt: skip
 
-    def _trainer(self, corpus: Corpus, start: Start, seed: int) -> Trainer[TrainedTagger]:
+    def _trainer(self, corpus: Corpus, vectors: Tensor | None, start: Start, seed: int) -> Trainer[TrainedTagger]:
         """Trains once, on the tags of some sentences and all text."""
-        vectors = self._given_vectors()
         return SentenceTraining(
             corpus, lambda: self._network(vectors), self.method, self.pretraining, self.estimator, self.finetune,
             RECIPES[self.preset], self.effort, start, seed,
         )  # fmt: skip
 
-    def _start_key(self, sentences: int, seed: int) -> str:
-        """Tells one pre-trained network from those of other text, settings or seeds."""
-        words = hashlib.sha256("\n".join(self.vocabulary_.words).encode()).hexdigest()
+    def _start_key(self, corpus: Corpus, vectors: Tensor | None, seed: int) -> str:
+        """Tells one pre-trained network from those of other text, word vectors, settings or seeds."""
+        text = fingerprint(corpus.vocabulary.words, corpus.vocabulary.counts, corpus.lengths, vectors)
         settings = (self.pretraining, self.estimator, self.preset, self.effort, self.columns_.sizes, len(self.classes_))
-        return f"{settings} seed {seed}, {sentences} sentences of {words}"
+        return f"{settings} seed {seed}, {len(corpus.unlabelled)} sentences of {text}"
 
     def _given_vectors(self) -> Tensor | None:
         """The user's word vectors, (own, size), or None."""
@@ -335,7 +365,6 @@ class SemiSupervisedTagger(BaseEstimator):
         """What is read of u(x, ·) of each sentence, in their order; those of like length are scored together."""
         check_is_fitted(self)
         words, features = split_features(sentences)
-        check_sentences(words)
         x = Sentences(self._encode(words), self.columns_.encode(features))
         values = {}
         for index in x.lengths.argsort(stable=True).split(AT_ONCE):

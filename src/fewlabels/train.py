@@ -172,7 +172,7 @@ def fit(
 
     Returns
     -------
-    About 200 records a stage, for curves.
+    About 200 records a stage, that of its last step among them, for curves.
 
     Raises
     ------
@@ -272,13 +272,14 @@ class _StageRun:
             self.potential, stage.objective, batches, self.optimizer, stage.steps,
             start=self.done, seed=seed, clip=stage.clip, bfloat16=self.bfloat16,
         ):  # fmt: skip
-            if self.done % every == 0:
+            if self.done % every == 0 or self.done == stage.steps - 1:
                 values = {name: value.item() for name, value in (terms.loss | terms.info).items()}
                 self.records.append(Record(stage.name, self.done, values, self.calms))
             if self.average is not None:
                 self.average.update_parameters(self.potential)
             self.done += 1
-            self._set_rates()
+            if self.done < stage.steps:
+                self._set_rates()
             yield terms
 
     def _set_rates(self) -> None:

@@ -11,7 +11,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from fewlabels.errors import InputError
-from fewlabels.model_selection import is_unlabelled
+from fewlabels.model_selection import as_labels, is_unlabelled
 
 __all__ = [
     "check_count",
@@ -72,12 +72,14 @@ def check_labels(y: Any, rows: int) -> tuple[np.ndarray, np.ndarray]:
     if y is None:
         raise InputError("fit requires y to be passed, but the target y is None: use -1 for unlabelled rows.")
     with input_errors():
-        y = column_or_1d(y if isinstance(y, np.ndarray) else _as_array(y), warn=True)
+        y = column_or_1d(as_labels(y), warn=True)
     if len(y) != rows:
         raise InputError(f"Expected one label a row, got {len(y)} labels for {rows} rows: use -1 for unlabelled rows.")
-    if y.dtype.kind in "US" and "-1" in y.tolist():
+    marks = {"-1", "nan"} & set(y.tolist()) if y.dtype.kind in "US" else set()
+    if marks:
         raise InputError(
-            "Expected labels, got the text '-1': in an array of text use dtype=object and -1 (or None) for unlabelled."
+            f"Expected labels, got the text {min(marks)!r}: in an array of text use dtype=object and -1 (or None) for "
+            "unlabelled."
         )
     labelled = ~is_unlabelled(y)
     if not labelled.any():
@@ -85,7 +87,8 @@ def check_labels(y: Any, rows: int) -> tuple[np.ndarray, np.ndarray]:
     classes, codes = _classes_of(y[labelled])
     if len(classes) < 2:
         raise InputError(
-            f"Expected at least two classes, got one class only, {classes.tolist()[0]!r}: label rows of another."
+            f"Expected at least two classes, got one class only, {classes.tolist()[0]!r}: label rows of another (-1 "
+            "stands for unlabelled: where it is a class, rename it)."
         )
     full = np.full(len(y), -1)
     full[labelled] = codes
@@ -99,7 +102,7 @@ def check_folds(classes: np.ndarray, codes: np.ndarray) -> int:
     if counts.min() < 2:
         raise InputError(
             f"Expected at least two labelled rows of each class, got one of class {rarest!r}: label another, leave "
-            "that class out, or give weight and step_size, so that nothing is to be chosen."
+            "that class out, or have nothing chosen, by method='supervised' or by giving weight and step_size."
         )
     return int(counts.min())
 
@@ -108,14 +111,6 @@ def check_count(n: Any) -> None:
     """Refuse a number of samples that is no integer of 0 or more."""
     if not isinstance(n, Integral) or n < 0:
         raise InputError(f"Expected how many to draw, an integer of 0 or more, got {n!r}.")
-
-
-def _as_array(y: Any) -> np.ndarray:
-    """An array that keeps text and -1 apart, which numpy would not."""
-    values = np.asarray(y)
-    if values.dtype.kind in "US" and not all(isinstance(value, str) for value in y):
-        values = np.array(list(y), dtype=object)
-    return values
 
 
 def _classes_of(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -140,14 +135,16 @@ def split_features(sentences: Sequence[Sequence[Any]]) -> tuple[Sequence[Sequenc
     Raises
     ------
     InputError
-        Features that are no text, or not as many as other tokens have, naming the first such sentence.
+        What `check_sentences` refuses; features that are no text, or not as many as other tokens have, naming the first
+        such sentence.
 
     Examples
     --------
     >>> split_features([[("a", "D"), ("cat", "N")], ["it"]])
     ([['a', 'cat'], ['it']], [[('D',), ('N',)], [()]])
     """
-    if isinstance(sentences, str) or not any(isinstance(token, tuple) for row in sentences for token in row):
+    check_sentences(sentences)
+    if not any(isinstance(token, tuple) for row in sentences for token in row):
         return sentences, [[()] * len(row) for row in sentences]
     words = [[token[0] if isinstance(token, tuple) else token for token in row] for row in sentences]
     features = [[token[1:] if isinstance(token, tuple) else () for token in row] for row in sentences]
@@ -162,27 +159,38 @@ def split_features(sentences: Sequence[Sequence[Any]]) -> tuple[Sequence[Sequenc
     return words, features
 
 
-def check_sentences(sentences: Sequence[Sequence[str]]) -> None:
-    """Refuse what is no list of non-empty lists of words, naming the first such sentence."""
-    if isinstance(sentences, str) or not len(sentences):
-        raise InputError("Expected a list of sentences, each a list of words, got none: give at least one sentence.")
+def check_sentences(sentences: Any) -> None:
+    """Refuse what is no list of non-empty lists of words, or of words with features, naming the first such sentence."""
+    if isinstance(sentences, str) or not hasattr(sentences, "__len__") or not len(sentences):
+        came = "none" if hasattr(sentences, "__len__") and not len(sentences) else repr(sentences)
+        raise InputError(f"Expected a list of sentences, each a list of words, got {came}: give at least one sentence.")
     for i, sentence in enumerate(sentences):
         if isinstance(sentence, str):
             raise InputError(f"Expected sentence {i} to be a list of words, got the text {sentence!r}: split it.")
+        if not hasattr(sentence, "__len__"):
+            raise InputError(f"Expected sentence {i} to be a list of words, got {sentence!r}: drop it.")
         if not len(sentence):
             raise InputError(f"Expected sentence {i} (counted from 0) to have words, got an empty sentence: drop it.")
-        for word in sentence:
-            if not isinstance(word, str):
-                raise InputError(f"Expected the words of sentence {i} to be text, got {word!r}: convert it.")
+        for token in sentence:
+            word = token[0] if isinstance(token, tuple) and token else token
+            if not isinstance(word, str) or not word:
+                raise InputError(
+                    f"Expected the words of sentence {i} to be text, of a character at least, got {token!r}: convert "
+                    "it, or leave it out."
+                )
 
 
 def check_match(sentences: Sequence[Sequence[Any]], tags: Sequence[Sequence[Any] | None]) -> None:
     """Refuse tags that do not match the sentences in number, naming the first such sentence."""
+    if not hasattr(tags, "__len__"):
+        raise InputError(f"Expected tags, or None, for each sentence, got {tags!r}: give a list.")
     if len(tags) != len(sentences):
         raise InputError(
             f"Expected tags, or None, for each of {len(sentences)} sentences, got {len(tags)}: add None for the others."
         )
     for i, (sentence, y) in enumerate(zip(sentences, tags, strict=True)):
+        if y is not None and not hasattr(y, "__len__"):
+            raise InputError(f"Expected tags or None for sentence {i} (counted from 0), got {y!r}: give it a list.")
         if y is not None and len(y) != len(sentence):
             raise InputError(
                 f"Expected {len(sentence)} tags for sentence {i} (counted from 0), got {len(y)}: give each word a tag."

@@ -192,7 +192,8 @@ def proposals(stages: Sequence[Stage], count: int) -> Tensor | None:
     for stage in reversed(stages):
         for part in stage.objective.modules():
             if isinstance(part, InclusiveNRF):
-                return part.generator(latents(part.generator, count)).cpu()
+                generator = part.generator.cpu()  # whose latents the seed fixes on every device
+                return generator(latents(generator, count))
             if isinstance(part, PersistentCD):
                 return part.buffer[:count].cpu().clone()
     return None

@@ -189,7 +189,10 @@ def _load_arrays(path: Path) -> dict[str, NDArray[Any]]:
             archive = np.load(stream, allow_pickle=False)
             arrays = dict(archive) if isinstance(archive, np.lib.npyio.NpzFile) else None
     except _DAMAGES as error:
-        raise InputError(f"{path}: expected an .npz archive of plain arrays, came something else ({error})") from error
+        raise InputError(
+            f"{path}: expected an .npz archive of plain arrays, came something else ({error}); for objects save "
+            "text or integers, such as y.astype(str)"
+        ) from error
     if arrays is None:
         raise InputError(f"{path}: expected an .npz archive, came one .npy array: write it by np.savez(path, x=x, y=y)")
     return arrays

@@ -14,6 +14,7 @@ _CONLLU_WIDTH = 10
 _CONLLU_FORM, _CONLLU_UPOS = 1, 3
 _BLANKS = re.compile(r"[ \t]+")
 _ENOUGH_LINES = 10
+_HEADINGS = set("token tokens word words form text tag tags label labels pos ner chunk".split())
 _DIGITS = str.maketrans("123456789", "000000000")
 
 
@@ -23,9 +24,9 @@ def read_sentences(
     r"""Read tagged sentences: one token a line in columns, a blank line between sentences.
 
     Columns are separated by tabs if the first token line holds one, else by blanks and tabs. Lines of `-DOCSTART-` are
-    skipped; so are comments, which start with `# ` (where blanks separate columns, only between sentences, because `#`
-    may be a token). A file named `.conllu` is CoNLL-U: 10 columns, every line that starts with `#` is a comment,
-    multiword ranges and empty nodes are skipped.
+    skipped; so are comments, which start with `# ` (inside a sentence only where tabs separate columns and the line has
+    none, because `#` may be a token). A file named `.conllu` is CoNLL-U: 10 columns, every line that starts with `#` is
+    a comment, multiword ranges and empty nodes are skipped.  What looks like a header is refused.
 
     Parameters
     ----------
@@ -42,8 +43,8 @@ def read_sentences(
     Raises
     ------
     InputError
-        The file is no text, holds no token, a line has another number of columns than the first token line or an empty
-        cell (file and line are named), or a column does not exist.
+        The file is no text, holds no token, starts with a header, a line has another number of columns than the first
+        token line or an empty cell (file and line are named), or a column does not exist.
 
     Examples
     --------
@@ -64,7 +65,13 @@ def read_sentences(
         token_column = _CONLLU_FORM if conllu else 0
     if tag_column is None:
         tag_column = _CONLLU_UPOS if conllu else -1
-    return _column(rows, token_column, path), _column(rows, tag_column, path)
+    tokens, tags = _column(rows, token_column, path), _column(rows, tag_column, path)
+    if tokens[0][0].lower() in _HEADINGS and tags[0][0].lower() in _HEADINGS:
+        raise InputError(
+            f"{path}:{rows[0][0].line}: expected a token and its tag, came what looks like a header, {tokens[0][0]!r} "
+            f"and {tags[0][0]!r}: delete that line"
+        )
+    return tokens, tags
 
 
 def read_tokens(path: str | Path) -> list[list[str]]:
@@ -227,7 +234,7 @@ def _rows(path: Path) -> Iterator[_Row]:
         if not line.strip() or line.startswith("-DOCSTART-"):
             inside = False
             yield _Row(number, [])
-        elif not _is_comment(line, conllu, inside and not tabs):
+        elif not _is_comment(line, conllu, inside and (not tabs or "\t" in line)):
             tabs = "\t" in line if tabs is None else tabs
             cells = line.split("\t") if tabs else _BLANKS.split(line.strip(" \t"))
             if not (conllu and re.match(r"[0-9]+[-.][0-9]+$", cells[0])):

@@ -16,10 +16,16 @@ from numpy.typing import NDArray
 from fewlabels.errors import InputError
 from fewlabels.files import read_utf8
 
-__all__ = ["Table", "parse_labels", "read_table", "read_table_like", "to_csv"]
+__all__ = ["Table", "canonical", "parse_labels", "read_table", "read_table_like", "to_csv"]
 
 _BOOLEANS = {"true": True, "false": False}
 _UNLABELLED = {"", "-1", "-1.0"}
+_MISSING = {"NA", "N/A", "<NA>", "NaN", "nan", "NaT", "NULL", "null"}
+"""What other programs write for a missing value."""
+
+_INDEX = re.compile(r"__index_level_\d+__")
+"""How pandas names an index without a name in a Parquet file."""
+
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)(\.0+)?")
 _SHOWN = 20
 
@@ -128,7 +134,8 @@ def parse_labels(texts: Sequence[str], path: Path) -> NDArray[np.object_]:
     Raises
     ------
     InputError
-        All labels are numbers and some are fractions or NaN, or both empty texts and -1 occur.
+        All labels are numbers and some are fractions, both empty texts and -1 occur, or what other programs write for
+        a missing value, such as NA.
 
     Examples
     --------
@@ -143,10 +150,30 @@ def parse_labels(texts: Sequence[str], path: Path) -> NDArray[np.object_]:
         raise InputError(
             f"{path}: expected one mark for unlabelled rows, came both empty labels and -1: if -1 is a class, rename it"
         )
+    missing = [text for text in labelled if text in _MISSING]
+    if missing:
+        raise InputError(
+            f"{path}: expected an empty label, or -1, where a row has none, came {missing[0]!r} in "
+            f"{missing.count(missing[0])} rows: replace these, or rename the class"
+        )
     convert = _converter(labelled, path)
     y = np.empty(len(texts), dtype=object)
     y[:] = [-1 if text in _UNLABELLED else convert(text) for text in texts]
     return y
+
+
+def canonical(label: object) -> str:
+    """Return what different spellings of a label have in common, by which files of other labels are compared.
+
+    Examples
+    --------
+    >>> canonical("2.0"), canonical(2), canonical("True"), canonical("rose")
+    ('2', '2', 'true', 'rose')
+    """
+    text = str(label).strip()
+    if text.lower() in _BOOLEANS:
+        return text.lower()
+    return text.split(".")[0] if _INTEGER.fullmatch(text) else text
 
 
 def to_csv(records: Sequence[dict[str, Any]]) -> str:
@@ -203,7 +230,11 @@ class _Parquet:
 
     def numbers(self, name: str) -> NDArray[np.float64]:
         """Return the cells of a column, NaN where they are no numbers."""
+        import pyarrow.types as types
+
         column = self.table.column(name)
+        if types.is_string(column.type) or types.is_large_string(column.type):
+            return np.array([_number(text) for text in self.texts(name)], dtype=np.float64)
         if not _is_numeric(column.type):
             return np.full(len(column), math.nan)
         return column.cast("float64", safe=False).to_numpy()
@@ -222,6 +253,11 @@ def _open(path: Path) -> _Csv | _Parquet:
         raise InputError(
             f"{path}: expected a name for every column, column {place} has none: name it, or drop it if it counts rows"
         )
+    index = [name for name in source.names if _INDEX.fullmatch(name)]
+    if index:
+        raise InputError(
+            f"{path}: expected no index of pandas, came {index[0]}: write it by to_parquet(..., index=False)"
+        )
     repeated = [name for name in source.names if source.names.count(name) > 1]
     if repeated:
         raise InputError(f"{path}: expected different names of columns, came {repeated[0]!r} more than once")
@@ -233,6 +269,11 @@ def _open_csv(path: Path) -> _Csv:
     rows, lines = [], []
     try:
         names = [name.strip() for name in next(filter(None, reader))]
+        for separator in ";\t":
+            if len(names) == 1 and separator in names[0]:
+                raise InputError(
+                    f"{path}: expected cells separated by commas, came {separator!r}: write it with commas"
+                )
         for row in filter(None, reader):
             if len(row) != len(names):
                 raise InputError(
