@@ -584,7 +584,7 @@ MUTANTS = [
     Mutant("a unigram that u does not hold", "sentence_training.py", "built_in and self.recipe.unigram",
            "self.recipe.unigram", "test_tagger.py does_not_hold"),
     Mutant("a unigram that does not sum to 1", "sentence_training.py", "(frequency / frequency.sum()).log()",
-           "frequency.log()", "test_tagger.py noise_model_of"),
+           "frequency.log()", "test_tagger.py does_not_hold"),
     Mutant("names of columns are lost", "classifier.py", 'if description.get("feature_names"):', "if False:",
            "test_classifier.py names_of_its_columns"),
     Mutant("unlabelled rows count as errors", "classifier.py", "labelled = ~is_unlabelled(y)\n        if not",

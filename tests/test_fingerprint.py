@@ -1,5 +1,6 @@
 """What a piece of unfinished work is known by: the same in another process, another for whatever trains otherwise."""
 
+import os
 import subprocess
 import sys
 from functools import partial
@@ -36,7 +37,11 @@ print(fingerprint(
 def test_another_process_comes_to_the_same():
     once, again = (
         subprocess.run(
-            [sys.executable, "-c", PRINTED], env={"PYTHONHASHSEED": seed}, check=True, capture_output=True, text=True
+            [sys.executable, "-c", PRINTED],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+            text=True,
         ).stdout
         for seed in "12"
     )

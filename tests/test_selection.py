@@ -155,7 +155,7 @@ def test_a_weight_of_nothing_leaves_nothing_to_choose():
 
 
 def test_a_list_of_text_and_marks_is_no_class_of_marks():
-    y = ["a", "a", "b", "b", -1, -1, None]
+    y = ["a", "a", "b", "b", -1, -1, -1]
     assert is_unlabelled(y).tolist() == [False] * 4 + [True] * 3
     for train, test in LabelledKFold(2).split(np.zeros(7), y):
         assert set(test) < {0, 1, 2, 3} < set(train) | set(test) and {4, 5, 6} < set(train)

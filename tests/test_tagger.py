@@ -381,6 +381,9 @@ def test_what_a_potential_does_not_hold_is_not_taken_out_of_it(estimator, monkey
             )
     if estimator == "nce":
         assert [one.unigram is None for one in seen] == [True, False] and all(one.carrier for one in seen)
+        words = sum(map(len, text()[0]))
+        for one in seen:  # a stop for each of 60 sentences
+            assert one.noise_model.output.head.bias[0].exp().item() == pytest.approx(60 / (words + 60), rel=0.02)
     else:
         assert [one.carrier for one in seen] == [True, False]
 
