@@ -174,7 +174,7 @@ def test_a_small_network_trains_on_one_thread_and_the_callers_threads_come_back(
             seen.add(torch.get_num_threads())
             return super().forward(x)
 
-    monkeypatch.setattr("fewlabels.classifier.fit", lambda *a, **k: seen.add(torch.get_num_threads()) or [])
+    monkeypatch.setattr("fewlabels.vector_training.fit", lambda *a, **k: seen.add(torch.get_num_threads()) or [])
     torch.set_num_threads(3)
     try:
         SemiSupervisedClassifier("supervised", **QUICK).fit(X, y)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,8 +12,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from fewlabels.annealing import Annealed, annealed_log_partition, within
-from fewlabels.batches import Batches
-from fewlabels.checkpoint import Checkpoint
 from fewlabels.errors import InputError
 from fewlabels.estimation import (
     Resumable,
@@ -27,39 +25,27 @@ from fewlabels.estimation import (
     settings_of,
 )
 from fewlabels.labels import Categorical
-from fewlabels.machine import ACCELERATORS, PRECISIONS, device_of, fast_bfloat16, one_thread
-from fewlabels.methods import Setting
+from fewlabels.machine import ACCELERATORS, PRECISIONS, one_thread
 from fewlabels.model_file import write_model
-from fewlabels.model_selection import LabelledKFold, as_labels, is_unlabelled
+from fewlabels.model_selection import LabelledKFold, labelled_accuracy
 from fewlabels.outliers import outlier_scores
-from fewlabels.progress import Report, progress_bar
+from fewlabels.progress import progress_bar
 from fewlabels.recipes import Recipe
 from fewlabels.samplers import sghmc
 from fewlabels.scaling import Scaling
 from fewlabels.tabular import MLP
-from fewlabels.train import Record, fit
-from fewlabels.validation import check_count, check_finite, check_folds, check_labels, input_errors
-from fewlabels.vector_methods import NAMES, vector_stages
-from fewlabels.vectors import PRESETS, Preset, build_players, build_potential, empty_potential, preset_for, proposals
+from fewlabels.validation import check_count, check_finite, check_folds, check_labels, input_errors, refuse_dates
+from fewlabels.vector_methods import NAMES
+from fewlabels.vector_training import TrainedClassifier, VectorTraining
+from fewlabels.vectors import PRESETS, Preset, empty_potential, preset_for
 
 __all__ = ["SemiSupervisedClassifier"]
-
-PROPOSALS = 512
-"""How many proposals a fitted model keeps to sample from."""
 
 WEIGHTS: dict[str, tuple[float, ...]] = dict.fromkeys(("joint", "persistent_cd"), (1.0, 0.1))
 """Factors on the weight of log p(x) that "auto" compares with 0, by method, whatever is added to it."""
 
 AT_ONCE = 1000
 """Inputs scored at once."""
-
-
-class _Trained(NamedTuple):
-    """The outcome of one training run."""
-
-    potential: nn.Module
-    proposals: Tensor | None
-    history: list[Record]
 
 
 class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
@@ -211,7 +197,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         state = Resumable(self, x, codes)
         train = self._trainer(preset, data, codes, state.seed)
 
-        def judge(trained: _Trained, held_out: np.ndarray) -> np.ndarray:
+        def judge(trained: TrainedClassifier, held_out: np.ndarray) -> np.ndarray:
             with torch.no_grad():
                 right = trained.potential(data[held_out]).log_conditional(torch.from_numpy(codes[held_out])).exp()
                 return 1 - right.numpy()
@@ -243,14 +229,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         InputError
             Where y is not one label a row, or has none but -1.
         """
-        predicted, y = self.predict(X), as_labels(y)
-        if y.shape != predicted.shape:
-            raise InputError(f"Expected one label a row, got shape {y.shape} for {len(predicted)} rows.")
-        labelled = ~is_unlabelled(y)
-        if not labelled.any():
-            raise InputError("Expected labels to compare with, but all are -1: give at least one row its label.")
-        right = predicted[labelled] == np.array(y[labelled].tolist())
-        return float(np.average(right, weights=None if sample_weight is None else np.asarray(sample_weight)[labelled]))
+        return labelled_accuracy(self.predict(X), y, sample_weight)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """u(x), (N,): log p(x) up to a constant that is the same for all x, so only differences mean anything."""
@@ -369,10 +348,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
 
     def _validated(self, X: Any, *, reset: bool) -> np.ndarray:
         """X as floats, (N, D) or (N, C, H, W), or an InputError."""
-        columns = getattr(getattr(X, "dtypes", None), "items", dict)()  # of a DataFrame of pandas
-        dated = [name for name, kind in columns if getattr(kind, "kind", "") in ("m", "M")]
-        if dated:
-            raise InputError(f"Expected numbers, got dates or times in column {dated[0]!r}: turn them into numbers.")
+        refuse_dates(X)
         with input_errors():
             X = np.asarray(X) if isinstance(X, list) else X
             if getattr(X, "ndim", 0) > 2:  # scikit-learn would take the rows of an image for its features
@@ -395,30 +371,13 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         x = x.transpose(0, 2, 3, 1)
         return x[..., 0] if len(self._shape) == 2 else x
 
-    def _trainer(self, preset: Preset, data: Tensor, codes: np.ndarray, seed: int) -> Trainer[_Trained]:
-        """The function that trains once on the labels of some rows and all inputs."""
-        device = device_of(self.accelerator)
-        bfloat16 = self.precision == "bfloat16" or (self.precision == "auto" and preset.wide and fast_bfloat16(device))
-        there, y = data.to(device), torch.from_numpy(codes).to(device)
-
-        def train(
-            rows: np.ndarray, setting: Setting, share: float, run: int, report: Report, checkpoint: Checkpoint | None
-        ) -> _Trained:
-            with seeded(seed, run):
-                potential = build_potential(self.potential, preset, data, len(self.classes_)).to(device)
-                x, labels, size = there[rows], y[rows], preset.recipe.batch
-                players = build_players(
-                    self.generator, preset, potential, there, torch.from_numpy(rows), labels, share * self.effort,
-                    self.augmentation,
-                )  # fmt: skip
-                stages = vector_stages(self.method, players, setting)
-                batches = Batches(x, labels, there, labelled=size, unlabelled=size, seed=seed + run)
-                history = fit(
-                    potential, stages, batches, seed=seed + run, bfloat16=bfloat16, checkpoint=checkpoint, report=report
-                )
-                return _Trained(potential.cpu(), proposals(stages, PROPOSALS), history)
-
-        return train
+    def _trainer(self, preset: Preset, data: Tensor, codes: np.ndarray, seed: int) -> Trainer[TrainedClassifier]:
+        """Trains once, on the labels of some rows and all inputs."""
+        return VectorTraining(
+            data, torch.from_numpy(codes), len(self.classes_), method=self.method, effort=self.effort,
+            accelerator=self.accelerator, precision=self.precision, preset=preset, potential=self.potential,
+            generator=self.generator, augmentation=self.augmentation, seed=seed,
+        )  # fmt: skip
 
     def _labels(self, X: Any) -> Iterator[Categorical]:
         """u(x, ·) of X, some rows at a time."""

@@ -182,15 +182,13 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """Predict a label for each row of DATA, with its probability (CSV), or for each token (CoNLL)."""
-    if out is not None:
-        check_target(out, model_file(model), read_settings(model_file(model)))
     fitted, given = _open(model, data, labelled=False)
+    if out is not None:
+        check_target(out, model, fitted.run, data)
     records = fitted.kind.predictions(fitted.estimator, given)
     text = json.dumps({"predictions": records}, ensure_ascii=False) + "\n" if as_json else fitted.kind.text(records)
     if out is None:
         typer.echo(text, nl=False)
-    elif out.resolve() == data.resolve():
-        raise InputError(f"{out}: expected another file than DATA, which would be overwritten: choose another --out")
     else:
         write_atomically(out, text.encode())
 
@@ -269,8 +267,8 @@ def sample(
     n: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 16,
 ) -> None:
     """Draw new rows, images (with a picture of them, if matplotlib is there) or sentences from the model."""
-    check_target(out, model_file(model), read_settings(model_file(model)))
     fitted = _load(model)
+    check_target(out, model, fitted.run)
     if out.suffix.lower() != fitted.kind.suffix:
         raise InputError(f"{out}: expected a name that ends in {fitted.kind.suffix} for samples of this model")
     for path, content in fitted.kind.samples(fitted.estimator.sample(n), out, fitted.run).items():

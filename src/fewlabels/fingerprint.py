@@ -32,6 +32,8 @@ def fingerprint(*parts: Any) -> str:
 
 def _plain(part: Any, above: tuple[int, ...] = ()) -> Any:
     """What joblib hashes to the same in every process, in place of a part; ``above`` are the ids of what holds it."""
+    if part is None or isinstance(part, str | bytes | bool | int | float):
+        return part
     if id(part) in above:  # it holds itself
         return type(part).__qualname__
 

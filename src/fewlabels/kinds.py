@@ -150,11 +150,10 @@ def _row_pairs(estimator: Any, data: Data) -> tuple[list[list[Any]], list[list[A
 
 
 def _sequence_training(data: Path, unlabelled: Path | None, label: str | None) -> Data:
-    from fewlabels.data.sequences import read_sentences
+    from fewlabels.data.sequences import read_partly_tagged
 
     refuse_label(data, label, "sequences")
-    tokens, tags = read_sentences(data)
-    tags = _known(data, tags)
+    tokens, tags = read_partly_tagged(data)
     if unlabelled is None or unlabelled.is_dir() or _is_text(unlabelled):
         return Data(tokens, tags, _numbers(tokens), None, unlabelled)
     more = _untagged(unlabelled)
@@ -162,26 +161,10 @@ def _sequence_training(data: Path, unlabelled: Path | None, label: str | None) -
 
 
 def _sequence_inputs(data: Path, run: dict[str, Any], labelled: bool) -> Data:
-    from fewlabels.data.sequences import read_sentences
+    from fewlabels.data.sequences import read_partly_tagged
 
-    if not labelled:
-        tokens = _untagged(data)
-        return Data(tokens, None, _numbers(tokens), None)
-    tokens, tags = read_sentences(data)
-    return Data(tokens, _known(data, tags), _numbers(tokens), None)
-
-
-def _known(path: Path, tags: list[list[str]]) -> list[list[str] | None]:
-    """Tags of sentences, None where all are the underscore by which CoNLL-U leaves them open."""
-    if path.suffix.lower() != ".conllu":
-        return list(tags)
-    mixed = [i for i, row in enumerate(tags) if "_" in row and set(row) != {"_"}]
-    if mixed:
-        raise InputError(
-            f"{path}: expected a tag for each word of a sentence or for none, came both in sentence {mixed[0]} "
-            "(counted from 0): tag its other words, too"
-        )
-    return [None if "_" in row else row for row in tags]
+    tokens, tags = read_partly_tagged(data) if labelled else (_untagged(data), None)
+    return Data(tokens, tags, _numbers(tokens), None)
 
 
 def _untagged(path: Path) -> list[list[str]]:

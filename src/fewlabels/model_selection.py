@@ -8,7 +8,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from fewlabels.errors import InputError
 
-__all__ = ["LabelledKFold", "as_labels", "is_unlabelled"]
+__all__ = ["LabelledKFold", "as_labels", "is_unlabelled", "labelled_accuracy"]
 
 
 def as_labels(y: Any) -> np.ndarray:
@@ -49,6 +49,29 @@ def _is_missing(value: Any) -> bool:
         return value is None or bool(value != value)
     except TypeError:  # NA is neither
         return True
+
+
+def labelled_accuracy(predicted: np.ndarray, y: Any, sample_weight: Any = None) -> float:
+    """Share of predictions, (N,), that are right among the rows that have labels.
+
+    Raises
+    ------
+    InputError
+        Not one label a row, or none but marks of unlabelled rows.
+
+    Examples
+    --------
+    >>> labelled_accuracy(np.array(["a", "b", "b"]), ["a", "a", -1])
+    0.5
+    """
+    y = as_labels(y)
+    if y.shape != predicted.shape:
+        raise InputError(f"Expected one label a row, got shape {y.shape} for {len(predicted)} rows.")
+    labelled = ~is_unlabelled(y)
+    if not labelled.any():
+        raise InputError("Expected labels to compare with, but all are -1: give at least one row its label.")
+    right = predicted[labelled] == np.array(y[labelled].tolist())
+    return float(np.average(right, weights=None if sample_weight is None else np.asarray(sample_weight)[labelled]))
 
 
 class LabelledKFold:

@@ -66,12 +66,13 @@ def check_out(out: Path, *data: Path | None) -> None:
             raise InputError(f"{out}: expected a folder outside the data, {folder}: choose another --out")
 
 
-def check_target(out: Path, file: Path, run: dict[str, Any]) -> None:
-    """Refuse to write over the data of a run, or over what its folder holds, the model among it."""
+def check_target(out: Path, model: Path, run: dict[str, Any], *read: Path) -> None:
+    """Refuse to write over what is read, over the data of a run, or over what its folder holds, the model among it."""
+    file = model_file(model)
     own = [file, *(file.parent / name for name in (SETTINGS, SUMMARY, CURVE, CURVE_PICTURE, CURVE_STATE))]
     data = [Path(run[name]) for name in ("data", "unlabelled") if run.get(name) is not None]
-    if out.resolve() in [path.resolve() for path in (*own, *data)]:
-        raise InputError(f"{out}: expected a file to write, came one that the run needs: choose another --out")
+    if out.resolve() in [path.resolve() for path in (*own, *data, *read)]:
+        raise InputError(f"{out}: expected another file than the data or those of the run: choose another --out")
 
 
 def is_finished(out: Path) -> bool:

@@ -204,7 +204,7 @@ class SemiSupervisedTagger(BaseEstimator):
         self.classes_, self.vocabulary_, self.columns_ = corpus.classes, corpus.vocabulary, corpus.columns
         self._moves, self._lengths, rows = corpus.moves, corpus.lengths, corpus.labelled
         vectors, known_pool = self._given_vectors(), None if pool is None else (pool.folder, len(pool))
-        words = (corpus.vocabulary.words, corpus.vocabulary.counts)
+        words = corpus.vocabulary.words
         state = Resumable(self, words, corpus.classes, corpus.x, corpus.y, corpus.labelled, known_pool, vectors)
         start = Start(self.start, state.folder, self._start_key(corpus, vectors, state.seed))
         folds = KFold(min(self.folds, len(rows)), shuffle=True, random_state=state.seed).split(rows)
@@ -343,7 +343,8 @@ class SemiSupervisedTagger(BaseEstimator):
 
     def _start_key(self, corpus: Corpus, vectors: Tensor | None, seed: int) -> str:
         """Tells one pre-trained network from those of other text, word vectors, settings or seeds."""
-        text = fingerprint(corpus.vocabulary.words, corpus.vocabulary.counts, corpus.lengths, vectors)
+        vocabulary = corpus.vocabulary
+        text = fingerprint("\n".join(vocabulary.words), np.array(vocabulary.counts), corpus.lengths, vectors)
         settings = (self.pretraining, self.estimator, self.preset, self.effort, self.columns_.sizes, len(self.classes_))
         return f"{settings} seed {seed}, {len(corpus.unlabelled)} sentences of {text}"
 

@@ -23,6 +23,7 @@ __all__ = [
     "check_sentences",
     "check_tags",
     "input_errors",
+    "refuse_dates",
     "split_features",
 ]
 
@@ -48,6 +49,14 @@ def check_finite(x: np.ndarray) -> None:
             f"Expected finite numbers, but X contains {'NaN' if np.isnan(x[place]) else 'infinity'} at row {place[0]}, "
             f"feature {', '.join(map(str, place[1:]))} (counted from 0): fill in or drop such values."
         )
+
+
+def refuse_dates(X: Any) -> None:
+    """Refuse a DataFrame with a column of dates or times, which scikit-learn may read as nanoseconds."""
+    columns = getattr(getattr(X, "dtypes", None), "items", dict)()
+    dated = [name for name, kind in columns if getattr(kind, "kind", "") in ("m", "M")]
+    if dated:
+        raise InputError(f"Expected numbers, got dates or times in column {dated[0]!r}: turn them into numbers.")
 
 
 def check_labels(y: Any, rows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -161,8 +170,8 @@ def split_features(sentences: Sequence[Sequence[Any]]) -> tuple[Sequence[Sequenc
 
 def check_sentences(sentences: Any) -> None:
     """Refuse what is no list of non-empty lists of words, or of words with features, naming the first such sentence."""
-    if isinstance(sentences, str) or not hasattr(sentences, "__len__") or not len(sentences):
-        came = "none" if hasattr(sentences, "__len__") and not len(sentences) else repr(sentences)
+    came = "none" if hasattr(sentences, "__len__") and len(sentences) == 0 else type(sentences).__name__
+    if came in ("none", "str") or not hasattr(sentences, "__len__"):
         raise InputError(f"Expected a list of sentences, each a list of words, got {came}: give at least one sentence.")
     for i, sentence in enumerate(sentences):
         if isinstance(sentence, str):

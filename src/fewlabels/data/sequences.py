@@ -8,7 +8,15 @@ from typing import NamedTuple
 from fewlabels.errors import InputError
 from fewlabels.files import read_utf8
 
-__all__ = ["normalise_digits", "read_columns", "read_sentences", "read_text", "read_tokens", "to_conll"]
+__all__ = [
+    "normalise_digits",
+    "read_columns",
+    "read_partly_tagged",
+    "read_sentences",
+    "read_text",
+    "read_tokens",
+    "to_conll",
+]
 
 _CONLLU_WIDTH = 10
 _CONLLU_FORM, _CONLLU_UPOS = 1, 3
@@ -72,6 +80,27 @@ def read_sentences(
             f"and {tags[0][0]!r}: delete that line"
         )
     return tokens, tags
+
+
+def read_partly_tagged(path: str | Path) -> tuple[list[list[str]], list[list[str] | None]]:
+    """As `read_sentences`, with None for the tags of a sentence that CoNLL-U leaves open: `_` for each of its words.
+
+    Raises
+    ------
+    InputError
+        As `read_sentences`; or a sentence of CoNLL-U is open in part.
+    """
+    path = Path(path)
+    tokens, tags = read_sentences(path)
+    if not _is_conllu(path):
+        return tokens, list(tags)
+    mixed = [i for i, row in enumerate(tags) if "_" in row and set(row) != {"_"}]
+    if mixed:
+        raise InputError(
+            f"{path}: expected a tag for each word of a sentence or for none, came both in sentence {mixed[0]} "
+            "(counted from 0): tag its other words, too"
+        )
+    return tokens, [None if "_" in row else row for row in tags]
 
 
 def read_tokens(path: str | Path) -> list[list[str]]:

@@ -333,9 +333,9 @@ def _number(text: str) -> float:
 
 def _converter(labelled: list[str], path: Path) -> Callable[[str], object]:
     if all(text.lower() in _BOOLEANS for text in labelled):
-        return lambda text: _BOOLEANS[text.lower()]
+        return lambda text: _BOOLEANS[canonical(text)]
     if all(_INTEGER.fullmatch(text) for text in labelled):
-        return lambda text: int(text.split(".")[0])
+        return lambda text: int(canonical(text))
     if all(_is_number(text) for text in labelled):
         fractions = [text for text in labelled if not float(text).is_integer()]
         if fractions:
