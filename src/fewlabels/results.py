@@ -25,6 +25,7 @@ __all__ = [
     "code_version",
     "digest",
     "environment",
+    "open_run",
     "percent",
     "read_runs",
     "summarise",
@@ -43,7 +44,7 @@ class Run:
     Attributes
     ----------
     experiment, scale
-        Which table or figure it belongs to, and "bench" or "paper".
+        Which table or figure it belongs to, and "bench", "long" or "paper".
     dataset, method
         By the names used throughout.
     labelled
@@ -53,7 +54,8 @@ class Run:
     seed
         Of the draw of labels and of training.
     metric, value, split
-        "error", "accuracy" or "f1"; a fraction between 0 and 1; "test" or "dev".
+        "error", "accuracy", "f1", "ece" (calibration) or an "auroc_..." of outliers; a fraction between 0 and 1; "test"
+        or "dev".
     seconds
         Wall time of training, the choice of settings included; without what it shares with other runs.
     version, config, environment
@@ -82,6 +84,18 @@ class Run:
             self.dataset, self.method, self.labelled, self.ratio, self.seed, self.metric, self.split,
             json.dumps(settings, sort_keys=True),
         )  # fmt: skip
+
+
+def open_run(
+    experiment: str, scale: str, dataset: str, method: str, labelled: float, ratio: float, seed: int, metric: str,
+    config: dict[str, Any],
+) -> Run:  # fmt: skip
+    """A run of this code on this machine, on the test split, whose value and seconds are still open: NaN."""
+    nan = float("nan")
+    return Run(
+        experiment, scale, dataset, method, labelled, ratio, seed, metric, nan, "test", nan, code_version(), config,
+        environment(),
+    )  # fmt: skip
 
 
 def digest(text: str) -> str:

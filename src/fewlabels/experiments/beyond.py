@@ -28,7 +28,7 @@ from fewlabels.experiments.runner import CACHE, Job, run_jobs
 from fewlabels.experiments.table3 import score, written_pool
 from fewlabels.files import write_atomically
 from fewlabels.progress import progress_bar
-from fewlabels.results import Run, code_version, environment, percent, read_runs, summarise, whole
+from fewlabels.results import Run, open_run, percent, read_runs, summarise, whole
 from fewlabels.tagger import SemiSupervisedTagger
 
 __all__ = ["CASES", "Case", "run_beyond", "write_table"]
@@ -105,14 +105,11 @@ def run_beyond(data: Path, *, seeds: int = 3, workers: int | None = None, out: P
 
 def _open(name: str, method: str, seed: int, task: Task) -> Run:
     """A run whose result is open."""
-    case, nan = CASES[name], float("nan")
+    case = CASES[name]
     sentences = len(labelled(task, case.proportion))
     others = case.pool or len(task.train)
     config = {"sentences": sentences, "unlabelled": others if method not in ("supervised", "crfsuite") else 0}
-    return Run(
-        "beyond", "bench", name, method, case.proportion, others / sentences, seed, task.metric, nan, "test", nan,
-        code_version(), config, environment(),
-    )  # fmt: skip
+    return open_run("beyond", "bench", name, method, case.proportion, others / sentences, seed, task.metric, config)
 
 
 def train_and_test(run: Run, data: Path, folder: Path | None) -> list[Run]:

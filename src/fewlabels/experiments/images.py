@@ -31,7 +31,7 @@ from fewlabels.files import write_atomically
 from fewlabels.machine import device_of, processes
 from fewlabels.outliers import auroc
 from fewlabels.progress import progress_bar
-from fewlabels.results import Run, code_version, digest, environment
+from fewlabels.results import Run, code_version, digest, environment, open_run
 from fewlabels.vector_methods import NAMES
 
 __all__ = ["FIG_1", "ROWS", "SETS", "TABLE_2", "Case", "run_fig1", "run_table2", "train_and_test"]
@@ -205,15 +205,13 @@ def load(name: str, data: Path) -> Splits:
 
 
 def _open(experiment: str, scale: str, data: Path, name: str, method: str, labelled: float, seed: int) -> Run:
-    """A run whose result is open."""
-    nan, images = float("nan"), len(load(name, data).train.y)
-    ratio = 1 / labelled if experiment == "fig1" else images / labelled
+    """A run whose result is open; what users would pick instead knows no preset, and has no settings."""
+    ratio = 1 / labelled if experiment == "fig1" else len(load(name, data).train.y) / labelled
     effort = EFFORT.get((experiment, scale), 1.0)
     config = {"preset": SETS[name].preset[scale], "effort": effort, "weight": 1.0, "step_size": 1.0}
-    return Run(
-        experiment, scale, name, method, labelled, ratio, seed, "error", nan, "test", nan, code_version(), config,
-        environment(),
-    )  # fmt: skip
+    return open_run(
+        experiment, scale, name, method, labelled, ratio, seed, "error", {} if method in OUTSIDE else config
+    )
 
 
 def train_and_test(run: Run, data: Path, accelerator: str, out: Path) -> list[Run]:
@@ -227,7 +225,7 @@ def train_and_test(run: Run, data: Path, accelerator: str, out: Path) -> list[Ru
         outside = fit_outside(run.method, splits.train.x, _labelled(run, splits.train.y))
         seconds = time.perf_counter() - began
         error = float((outside.predict(splits.test.x) != splits.test.y).mean())
-        return [replace(run, value=error, seconds=seconds, config={"tested": len(splits.test.y)})]
+        return [replace(run, value=error, seconds=seconds, config=run.config | {"tested": len(splits.test.y)})]
     checkpoint = out / CACHE / "checkpoints" / digest(repr((run.key(), run.experiment, code_version())))
     measured: dict[str, Any] = {"tested": len(splits.test.y)} | ({"resumed": True} if checkpoint.exists() else {})
     model = SemiSupervisedClassifier(

@@ -173,7 +173,9 @@ class _Store(NamedTuple):
         try:
             with _locked(self._lock(name[:24]), wait=False):
                 if job.key not in self.keys():
-                    self.add(job.work())
+                    runs = job.work()
+                    assert job.key in map(self.key, runs), f"{job.name} came without its own run"
+                    self.add(runs)
         except Busy:
             return False
         return True

@@ -27,7 +27,7 @@ from fewlabels.experiments.outside import OUTSIDE, fit_outside
 from fewlabels.experiments.runner import Job, refuse_unknown, run_jobs
 from fewlabels.progress import progress_bar
 from fewlabels.recipes import DENSE, SMALL
-from fewlabels.results import Run, code_version, environment
+from fewlabels.results import Run, open_run
 from fewlabels.vector_methods import NAMES
 
 __all__ = ["METHODS", "SETS", "UNTOUCHED", "VARIANTS", "Halves", "run_small_sets"]
@@ -187,12 +187,8 @@ def _name(run: Run) -> str:
 
 def _open(experiment: str, name: str, method: str, count: int, seed: int, data: Path | None) -> Run:
     """A run whose result is open."""
-    y, nan = _draw(name, seed, data).y, float("nan")
-    ratio = len(y) / (count * len(np.unique(y)))
-    return Run(
-        experiment, "bench", name, method, count, ratio, seed, "error", nan, "test", nan, code_version(), {},
-        environment(),
-    )  # fmt: skip
+    y = _draw(name, seed, data).y
+    return open_run(experiment, "bench", name, method, count, len(y) / (count * len(np.unique(y))), seed, "error", {})
 
 
 def train_and_test(run: Run, data: Path | None) -> list[Run]:

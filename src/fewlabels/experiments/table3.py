@@ -28,7 +28,7 @@ from fewlabels.experiments.published import PROPORTIONS, RATIOS
 from fewlabels.experiments.runner import CACHE, Job, making, refuse_unknown, run_jobs
 from fewlabels.experiments.tables import write_tables
 from fewlabels.progress import Report, progress_bar
-from fewlabels.results import Run, code_version, digest, environment
+from fewlabels.results import Run, code_version, digest, environment, open_run
 from fewlabels.sequence.spans import read_spans, score_spans
 from fewlabels.tagger import SemiSupervisedTagger
 
@@ -229,7 +229,10 @@ def plans(scale: str, task: Task, source: Source, settings: Settings) -> list[Pl
                 same = [ratio for ratio in ratios if sizes[ratio] == size]
                 config = _config(scale, method, n, size, source)
                 found += [
-                    tuple(_open(scale, task, method, proportion, ratio, seed, config) for ratio in same)
+                    tuple(
+                        open_run("table3", scale, task.name, method, proportion, ratio, seed, task.metric, config)
+                        for ratio in same
+                    )
                     for seed in range(seeds)
                 ]
     return found
@@ -246,16 +249,6 @@ def _config(scale: str, method: str, sentences: int, size: int, source: Source) 
     if row.text and source.pool is not None:
         config["pool"] = source.pool.name
     return config
-
-
-def _open(
-    scale: str, task: Task, method: str, proportion: float, ratio: float, seed: int, config: dict[str, Any]
-) -> Run:
-    nan = float("nan")
-    return Run(
-        "table3", scale, task.name, method, proportion, ratio, seed, task.metric, nan, "test", nan,
-        code_version(), config, environment(),
-    )  # fmt: skip
 
 
 def train_and_test(plan: Plan, source: Source) -> list[Run]:
