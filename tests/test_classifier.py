@@ -292,10 +292,48 @@ def test_a_network_of_ones_own(tmp_path):
     model.save(tmp_path / "model.safetensors")
     again = fewlabels.load(tmp_path / "model.safetensors", potential=Mine())
     np.testing.assert_array_equal(model.predict_proba(X), again.predict_proba(X))
+    assert isinstance(clone(again).potential, Mine)
     with pytest.raises(InputError, match="trained with, Scores"):
         fewlabels.load(tmp_path / "model.safetensors")
     with pytest.raises(InputError, match="one for each class"):
         SemiSupervisedClassifier(potential=Mine(labels=5), **QUICK).fit(X, y)
+
+
+class Latents(nn.Linear):
+    latent = 4
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"potential": nn.Linear(3, 3)}, r"potential to take a tensor of shape \(2, 2\), but it fails: RuntimeError"),
+        ({"generator": nn.Linear(4, 2)}, "integer attribute latent.*got None"),
+        ({"generator": Latents(5, 2)}, r"generator to take a tensor of shape \(2, 4\), but it fails"),
+        ({"generator": Latents(4, 3)}, r"to inputs of shape \(2, 2\), got \(2, 3\): change its last layer"),
+        ({"augmentation": lambda x: x[:, :1]}, r"keep the shape of inputs, \(2, 2\), got \(2, 1\)"),
+        ({"augmentation": lambda x: x.unknown}, "augmentation to take .* fails: AttributeError"),
+    ],
+)
+def test_networks_and_functions_of_ones_own_that_do_not_fit_are_refused(given, told):
+    X, y, _ = blobs()
+    with pytest.raises(InputError, match=told):
+        SemiSupervisedClassifier("joint", weight=1.0, step_size=1.0, **QUICK, **given).fit(X, y)
+
+
+def test_the_trial_of_an_augmentation_draws_nothing():
+    X, y, _ = blobs()
+    plain, tried = (
+        SemiSupervisedClassifier("supervised", augmentation=augmentation, **QUICK).fit(X, y).predict_proba(X)
+        for augmentation in (None, lambda x: x + torch.randn_like(x))
+    )
+    np.testing.assert_array_equal(plain, tried)
+
+
+def test_parameters_of_numpy_are_saved(tmp_path):
+    X, y, _ = blobs()
+    model = SemiSupervisedClassifier("supervised", weight=np.float32(1), folds=np.int64(3), **QUICK).fit(X, y)
+    model.save(tmp_path / "model.safetensors")
+    assert fewlabels.load(tmp_path / "model.safetensors").get_params()["folds"] == 3
 
 
 @pytest.mark.parametrize("method", ["supervised", "joint"])

@@ -522,6 +522,8 @@ def test_a_run_is_not_resumed_with_changed_data(work):
     Path("flowers.csv").write_text(TABLE.replace("9,8", "9,7"))
     message = run("fit", "flowers.csv", "--label", "species", "--out", "out", code=2)
     assert "holds another run (data_sha256=" in message and "its data have changed since" in message
+    message = run("fit", "flowers.csv", "--label", "species", "--unlabelled", "flowers.csv", "--out", "out", code=2)
+    assert "unlabelled=None" in message and "changed" not in message
 
 
 def interrupted(self, X, y):

@@ -124,6 +124,13 @@ def test_the_state_of_a_fit_of_anything_else_is_refused(tmp_path, name, value):
             state(**changed)
 
 
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"fingerprint": 1'])
+def test_a_state_that_is_damaged_is_told(tmp_path, text):
+    (tmp_path / "fit.json").write_text(text)
+    with pytest.raises(InputError, match=r"fit\.json, got a file that cannot be read .*: delete its folder"):
+        Resumable(SemiSupervisedClassifier(checkpoint=tmp_path), np.zeros((4, 1)))
+
+
 def test_the_state_of_another_seed_is_refused(tmp_path):
     def state(seed):
         return Resumable(SemiSupervisedClassifier(random_state=seed, checkpoint=tmp_path), np.zeros((4, 1)))

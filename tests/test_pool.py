@@ -297,6 +297,9 @@ def test_shards_that_are_refused(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"dogs\nb\xe9te\n")
     with pytest.raises(InputError, match=r"a\.txt:2: expected UTF-8 text, came byte 0xe9"):
         list(stream_text(tmp_path))
+    (tmp_path / "a.txt").write_text("dogs NN\nbark VB\n\n" * 6)
+    with pytest.raises(InputError, match=r"a\.txt: expected one sentence a line, came columns \(2 words"):
+        list(stream_text(tmp_path))
     (tmp_path / "a.txt").write_bytes(b"dogs\nb\0\n")
     with pytest.raises(InputError, match=r"a\.txt:2: expected UTF-8 text, came binary data"):
         list(stream_text(tmp_path))

@@ -354,6 +354,21 @@ def test_a_potential_of_ones_own(tmp_path):
     SemiSupervisedTagger("self_training", pretraining="none", potential=Plain(), **QUICK).fit(sentences, tags)
 
 
+def test_a_start_is_known_by_the_potential_of_ones_own(monkeypatch):
+    keys = []
+
+    def spied(path, folder, key):
+        keys.append(key)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fewlabels.tagger.Start", spied)
+    first, second = Plain(), Plain()  # of other weights
+    for potential in (first, first, second, None):
+        with pytest.raises(KeyboardInterrupt):
+            SemiSupervisedTagger("supervised", potential=potential, **QUICK).fit(*text())
+    assert keys[0] == keys[1] and len(set(keys)) == 3
+
+
 @pytest.mark.parametrize("estimator", ["nce", "conditional_nce"])
 def test_what_a_potential_does_not_hold_is_not_taken_out_of_it(estimator, monkeypatch):
     seen = []

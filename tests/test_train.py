@@ -12,9 +12,10 @@ from fewlabels.labels import Categorical
 from fewlabels.objective import Objective, Sum, Terms
 from fewlabels.objectives.persistent_cd import PersistentCD
 from fewlabels.objectives.supervised import Supervised
-from fewlabels.optimizers import adam, cosine, hold, rmsprop
+from fewlabels.optimizers import adam, cosine, groups, hold, rmsprop
 from fewlabels.tabular import MLP
 from fewlabels.train import Stage, divergence, fit, halvings
+from fewlabels.vectors import Scores
 
 
 class Net(nn.Module):
@@ -270,6 +271,17 @@ def test_the_average_replaces_the_weights_at_the_end_of_a_stage():
         average = decay * average + (1 - decay) * value
     torch.testing.assert_close(potential.head.bias.detach(), average)
     assert not torch.allclose(average, path[-1])
+
+
+def test_the_head_is_the_networks_own_and_not_that_of_a_part():
+    net = Net()
+    net.body.append(nn.ModuleDict({"head": nn.Linear(2, 2)}))
+    wrapped = Scores(net)
+    for potential in (net, wrapped):
+        found = groups(potential, Supervised(), 1.0, None, 30.0)
+        rates = {id(p): group["lr"] for group in found for p in group["params"]}
+        fast = [name for name, p in net.named_parameters() if rates[id(p)] == 30.0]
+        assert fast == ["head.weight", "head.bias"]
 
 
 def test_reset_starts_the_head_afresh_and_nothing_else():

@@ -43,7 +43,7 @@ class Checkpoint:
         if not self.path.exists():
             return None
         try:
-            return torch.load(self.path, weights_only=True)
+            return torch.load(self.path, map_location="cpu", weights_only=True)
         except Exception as error:
             raise InputError(
                 f"Expected a checkpoint of fewlabels in {self.path}, got a file that cannot be read: delete it to "

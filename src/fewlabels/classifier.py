@@ -331,6 +331,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
             setattr(model, "n_features_in_", model._shape[0])  # noqa: B010
         if description.get("feature_names"):
             setattr(model, "feature_names_in_", np.array(description["feature_names"], dtype=object))  # noqa: B010
+        model.potential = potential
         model._scaling = Scaling(tensors["shift"].numpy(), tensors["scale"].numpy())
         model._proposals = tensors.get("proposals")
         shape = tensors["shift"].shape

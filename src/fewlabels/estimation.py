@@ -230,7 +230,14 @@ class Resumable:
     def _claim(self, path: Path, key: str, seeded: bool) -> None:
         if not path.exists():
             write_atomically(path, json.dumps({"fingerprint": key, "seed": self.seed}).encode())
-        held = json.loads(path.read_text())
+        try:
+            held = json.loads(path.read_text())
+            held["fingerprint"], held["seed"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"Expected the state of a fit of fewlabels in {path}, got a file that cannot be read ({error!r}): "
+                "delete its folder to start afresh."
+            ) from error
         if held["fingerprint"] != key or (seeded and held["seed"] != self.seed):
             raise InputError(
                 f"Expected the state of this very fit in {path.parent}, got that of other data or parameters: choose "
@@ -259,7 +266,11 @@ def saved_model(estimator: Any, kind: str) -> tuple[dict[str, Any], dict[str, Te
     description = {
         "kind": kind,
         "network": type(estimator._potential).__name__,
-        "parameters": {name: value for name, value in given.items() if name not in NOT_SAVED},
+        "parameters": {
+            name: value.item() if isinstance(value, np.generic) else value
+            for name, value in given.items()
+            if name not in NOT_SAVED
+        },
         "classes": estimator.classes_.tolist(),
         "choice": estimator.choice_,
         "setting": list(estimator.setting_),

@@ -193,7 +193,8 @@ def _check_same_run(path: Path, run: dict[str, Any]) -> None:
     differing = [key for key in {**asked, **held} if key not in asked or key not in held or asked[key] != held[key]]
     if differing:
         settings = ", ".join(f"{key}={held.get(key)}"[:_SHOWN] for key in differing)
-        changed = "; its data have changed since" if "data_sha256" in differing else ""
+        same_files = not {"data", "unlabelled"} & set(differing)
+        changed = "; its data have changed since" if "data_sha256" in differing and same_files else ""
         raise InputError(f"folder {path} holds another run ({settings}{changed}): choose another --out or delete it")
 
 

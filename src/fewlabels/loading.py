@@ -19,7 +19,8 @@ def load(path: str | Path, potential: nn.Module | None = None) -> SemiSupervised
     path
         A file written by an estimator's ``save``.
     potential
-        Needed only for a model that was trained with your own network: the same network, whatever its weights.
+        Needed only for a model that was trained with your own network: the same network, whatever its weights.  The
+        model keeps it, and a clone trains it; a recipe, generator or augmentation of your own is not in the file.
 
     Raises
     ------

@@ -22,6 +22,7 @@ __all__ = [
     "drop",
     "groups",
     "head_alone",
+    "heads",
     "hold",
     "inverse_root",
     "momentum",
@@ -74,6 +75,24 @@ def inverse_root(steps: int) -> Schedule:
     return factor
 
 
+def heads(potential: nn.Module) -> tuple[str, ...]:
+    """The name of a potential's head, its submodule ``head`` or that of a network of scores; none where there is none.
+
+    Examples
+    --------
+    >>> from fewlabels.tabular import MLP
+    >>> heads(MLP(2, 3)), heads(nn.Linear(2, 3))
+    (('head',), ())
+    """
+    names = dict(potential.named_modules())
+    return tuple(name for name in ("head", "network.head") if name in names)
+
+
+def _head_parameters(potential: nn.Module) -> set[int]:
+    """The ids of the head's parameters."""
+    return {id(p) for name in heads(potential) for p in potential.get_submodule(name).parameters()}
+
+
 def groups(
     potential: nn.Module, objective: Objective, rate: float, player_rate: float | None, head_rate: float | None
 ) -> list[dict[str, Any]]:
@@ -81,7 +100,7 @@ def groups(
 
     None stands for ``rate``.  Groups without parameters are left out.
     """
-    head = {id(p) for name, p in potential.named_parameters() if "head" in name.split(".")}
+    head = _head_parameters(potential)
     rates = {
         "body": rate,
         "head": rate if head_rate is None else head_rate,
@@ -119,7 +138,7 @@ def head_alone(maker: Maker) -> Maker:
 
     def make(potential: nn.Module, objective: Objective) -> torch.optim.Optimizer:
         optimizer = maker(potential, objective)
-        head = {id(p) for name, p in potential.named_parameters() if "head" in name.split(".")}
+        head = _head_parameters(potential)
         for group in optimizer.param_groups:
             group["params"] = [p for p in group["params"] if id(p) in head]
         optimizer.param_groups[:] = [group for group in optimizer.param_groups if group["params"]]

@@ -199,7 +199,7 @@ def digest(data: Data) -> str:
 
     hashed = hashlib.sha256(repr(list(data.y)).encode())
     for words in stream_text(data.text) if data.text else ():
-        hashed.update(" ".join(words).encode())
+        hashed.update((" ".join(words) + "\n").encode())
     if isinstance(data.x, np.ndarray):
         hashed.update(repr(data.x.shape).encode() + data.x.tobytes())
     else:

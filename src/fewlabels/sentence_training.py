@@ -12,6 +12,7 @@ from fewlabels.checkpoint import Checkpoint
 from fewlabels.corpus import Corpus
 from fewlabels.estimation import seeded
 from fewlabels.methods import PRETRAINING, Setting
+from fewlabels.optimizers import heads
 from fewlabels.progress import Report
 from fewlabels.sentence_methods import Recipe, SentencePlayers, sentence_stages
 from fewlabels.sequence.potential import TaggingPotential
@@ -103,14 +104,13 @@ class SentenceTraining:
         """A fresh potential, and the stages that it is to pass."""
         with seeded(self.seed, run):
             potential = self.network()
-            heads = ("head",) if "head" in dict(potential.named_children()) else ()
             built_in = isinstance(potential, TaggingPotential)
             frequency = self.counts.clamp(min=0.1)
             players = SentencePlayers(
                 self.recipe, potential, self.pretraining, self.estimator, self.finetune, self.counts,
                 potential.log_unigram if built_in else (frequency / frequency.sum()).log(),
                 built_in and self.recipe.unigram, self.corpus.lengths, len(rows),
-                potential.encoder.state if built_in else 0, heads, share * self.effort,
+                potential.encoder.state if built_in else 0, heads(potential), share * self.effort,
             )  # fmt: skip
             return potential, sentence_stages(self.method, players, setting)
 

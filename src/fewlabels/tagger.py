@@ -346,6 +346,8 @@ class SemiSupervisedTagger(BaseEstimator):
         vocabulary = corpus.vocabulary
         text = fingerprint("\n".join(vocabulary.words), np.array(vocabulary.counts), corpus.lengths, vectors)
         settings = (self.pretraining, self.estimator, self.preset, self.effort, self.columns_.sizes, len(self.classes_))
+        if self.potential is not None:
+            settings = (*settings, f"network {fingerprint(self.potential)}")
         return f"{settings} seed {seed}, {len(corpus.unlabelled)} sentences of {text}"
 
     def _given_vectors(self) -> Tensor | None:

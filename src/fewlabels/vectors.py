@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from fewlabels.layers import initialise_from_data
 from fewlabels.objectives.latents import latents
 from fewlabels.objectives.nrf import InclusiveNRF
 from fewlabels.objectives.persistent_cd import PersistentCD
+from fewlabels.optimizers import heads
 from fewlabels.recipes import CIFAR10, DENSE, MNIST, SMALL, SVHN, Recipe
 from fewlabels.tabular import MLP, MLPGenerator
 from fewlabels.train import Stage
@@ -173,17 +174,19 @@ def build_players(
     ``rows`` of the data have the labels ``y``.
     """
     if own is not None:
-        generator = copy.deepcopy(own)
+        generator = _checked_generator(copy.deepcopy(own), data.shape[1:])
     else:
         generator = preset.generator(data.amin(0).cpu(), data.amax(0).cpu())
         if isinstance(generator, ConvGenerator):
             initialise_from_data(generator, torch.rand(INITIAL, generator.latent))
     generator.to(data.device)
+    if augmentation is not None:
+        _check_augmentation(augmentation, data[:2])
     start = data[torch.randint(len(data), (min(CHAINS, 10 * len(data)),)).to(data.device)]
     start = start + 0.3 * torch.randn(start.shape, dtype=start.dtype).to(data.device)
-    names = {name for name, _ in potential.named_modules()}
-    heads = tuple(name for name in ("head", "network.head") if name in names)
-    return VectorPlayers(preset.recipe, potential, data, rows, y, augmentation, generator, start, heads, effort)
+    return VectorPlayers(
+        preset.recipe, potential, data, rows, y, augmentation, generator, start, heads(potential), effort
+    )
 
 
 @torch.no_grad()
@@ -200,15 +203,63 @@ def proposals(stages: Sequence[Stage], count: int) -> Tensor | None:
 
 
 def _checked(network: nn.Module, shape: Sequence[int], labels: int) -> nn.Module:
+    """The user's network as a potential, if it is one."""
     training = network.training
-    with torch.no_grad():
-        out = network.eval()(torch.zeros(2, *shape))
+    out = _tried("potential", network.eval(), torch.zeros(2, *shape))
     network.train(training)
     scores = out.scores if isinstance(out, Categorical) else out
     if not isinstance(scores, Tensor) or scores.shape != (2, labels):
-        came = tuple(scores.shape) if isinstance(scores, Tensor) else type(out).__name__
         raise InputError(
-            f"Expected the potential to map inputs of shape (2, {', '.join(map(str, shape))}) to scores of shape "
-            f"(2, {labels}), one for each class, got {came}: change its last layer."
+            f"Expected the potential to map inputs of shape (2, {_listed(shape)}) to scores of shape (2, {labels}), "
+            f"one for each class, got {_shape_of(scores)}: change its last layer."
         )
     return network if isinstance(out, Categorical) else Scores(network)
+
+
+def _checked_generator(network: nn.Module, shape: Sequence[int]) -> nn.Module:
+    """The user's network as a generator, if it is one."""
+    latent = getattr(network, "latent", None)
+    if not isinstance(latent, int):
+        raise InputError(
+            "Expected the generator to have an integer attribute latent, the width of what it maps to inputs, got "
+            f"{latent!r}: set it."
+        )
+    training = network.training
+    out = _tried("generator", network.eval(), torch.zeros(2, latent))
+    network.train(training)
+    if not isinstance(out, Tensor) or out.shape != (2, *shape):
+        raise InputError(
+            f"Expected the generator to map latents of shape (2, {latent}) to inputs of shape (2, {_listed(shape)}), "
+            f"got {_shape_of(out)}: change its last layer."
+        )
+    return network
+
+
+def _check_augmentation(augmentation: Callable[[Tensor], Tensor], x: Tensor) -> None:
+    """Refuse what does not give inputs of the shape of x; nothing that is drawn at random later changes by it."""
+    with torch.random.fork_rng(devices=[]):
+        out = _tried("augmentation", augmentation, x)
+    if not isinstance(out, Tensor) or out.shape != x.shape:
+        raise InputError(
+            f"Expected the augmentation to keep the shape of inputs, {tuple(x.shape)}, got {_shape_of(out)}."
+        )
+
+
+@torch.no_grad()
+def _tried(name: str, function: Callable[[Tensor], Any], x: Tensor) -> Any:
+    """What a function of the user's makes of x; its own failures are his."""
+    try:
+        return function(x)
+    except Exception as error:
+        raise InputError(
+            f"Expected the {name} to take a tensor of shape {tuple(x.shape)}, but it fails: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _shape_of(value: Any) -> str:
+    return str(tuple(value.shape)) if isinstance(value, Tensor) else type(value).__name__
+
+
+def _listed(shape: Sequence[int]) -> str:
+    return ", ".join(map(str, shape))

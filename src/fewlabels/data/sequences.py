@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from fewlabels.data.lines import refuse_columns
 from fewlabels.errors import InputError
 from fewlabels.files import read_utf8
 
@@ -21,7 +22,6 @@ __all__ = [
 _CONLLU_WIDTH = 10
 _CONLLU_FORM, _CONLLU_UPOS = 1, 3
 _BLANKS = re.compile(r"[ \t]+")
-_ENOUGH_LINES = 10
 _HEADINGS = set("token tokens word words form text tag tags label labels pos ner chunk".split())
 _DIGITS = str.maketrans("123456789", "000000000")
 
@@ -189,14 +189,8 @@ def read_text(path: str | Path) -> list[list[str]]:
     [['dogs', 'bark'], ['cats']]
     """
     lines = [line.split() for line in read_utf8(path).strip().split("\n")]
-    sentences = [words for words in lines if words]
-    widths = {len(words) for words in sentences}
-    if len(sentences) >= _ENOUGH_LINES and len(sentences) < len(lines) and len(widths) == 1 and widths != {1}:
-        raise InputError(
-            f"{path}: expected one sentence a line, came columns ({widths.pop()} words in every line, blank lines "
-            "between): rename the file to .conll if it holds one token a line"
-        )
-    return sentences
+    refuse_columns(path, lines)
+    return [words for words in lines if words]
 
 
 def normalise_digits(word: str) -> str:

@@ -11,12 +11,16 @@ References
 
 import re
 from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
 
-from fewlabels.data.lines import stream_lines
+from fewlabels.data.lines import refuse_columns, stream_lines
 from fewlabels.errors import InputError
 
 __all__ = ["stream_text"]
+
+_LOOKED_AT = 1000
+"""Lines by which a file is told from one in columns."""
 
 _SHARD = re.compile(r".*-[0-9]+-of-[0-9]+(\.[^.]+)?")
 
@@ -39,7 +43,7 @@ def stream_text(path: str | Path) -> Iterator[list[str]]:
     ------
     InputError
         There is no such file or folder, or the folder holds no file; while reading, a file is no UTF-8 text (file and
-        line are named).
+        line are named), or its first lines are evidently columns, as of `read_text`.
 
     Examples
     --------
@@ -66,7 +70,7 @@ def _files(path: Path) -> list[Path]:
 
 def _sentences(files: list[Path]) -> Iterator[list[str]]:
     for file in files:
-        for _, line in stream_lines(file):
-            words = line.split()
-            if words:
-                yield words
+        lines = (line.split() for _, line in stream_lines(file))
+        first = list(islice(lines, _LOOKED_AT))
+        refuse_columns(file, first)
+        yield from filter(None, chain(first, lines))
