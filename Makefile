@@ -39,4 +39,4 @@ torture: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/torture.py
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis demo bench
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis demo

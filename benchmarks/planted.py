@@ -347,7 +347,7 @@ MUTANTS = [
     Mutant("dropout without its scale", "layers.py", ".mul_(1 / (1 - self.p))", "", "test_layers.py dropout"),
     Mutant("dropout by random numbers of 63 bits", "layers.py", "random_(-(2**63), None)", "random_()",
            "test_layers.py dropout"),
-    Mutant("RMSprop without its running mean", "layers.py", "torch._foreach_mul_(squares, 0.9)",
+    Mutant("RMSprop without its running mean", "rmsprop.py", "torch._foreach_mul_(squares, 0.9)",
            "torch._foreach_mul_(squares, 0.0)", "test_layers.py rmsprop"),
     Mutant("unlabelled rows in test folds", "model_selection.py",
            "train = np.concatenate([labelled[fold_of != fold], rest])",

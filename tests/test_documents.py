@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from fewlabels.experiments.image_tables import table2_rows
+from fewlabels.experiments.published import TABLE_2
 from fewlabels.results import percent, read_runs, summarise
 
 ROOT = Path(__file__).parents[1]
@@ -15,8 +17,8 @@ FIGURE = re.compile(r"-?\d+\.\d\d ± \d+\.\d\d")
 
 @pytest.fixture(scope="module")
 def stored():
-    """Every mean ± sd of stored runs, and every mean ± sd of their paired differences."""
-    figures = set()
+    """Every mean ± sd of stored runs and of their paired differences, and those that the paper prints of Table 2."""
+    figures = {percent(row.mean / 100, row.sd / 100) for row in TABLE_2.values() if row.sd is not None}
     for path in (ROOT / "results").glob("*.jsonl"):
         settings = defaultdict(list)
         for run in read_runs(path):
@@ -38,6 +40,24 @@ def test_every_mean_and_deviation_in_a_table_is_that_of_stored_runs(document, st
     text = (ROOT / document).read_text()
     assert missing(text, set()) and missing(text, stored) == []
     assert missing("| joint | 12.34 ± 5.67 |", stored) == ["12.34 ± 5.67"]
+
+
+def test_table_2_is_that_of_stored_runs_row_by_row():
+    runs = [run for run in read_runs(ROOT / "results" / "table2-bench.jsonl") if run.split == "test"]
+    stored = [
+        row
+        for dataset in ("mnist", "cifar10")
+        for row in table2_rows([run for run in runs if run.dataset == dataset], dataset)
+        if row[1]
+    ]
+    lines = (ROOT / "docs" / "results.md").read_text().split("| data | method | test error |")[1].splitlines()
+    table = lines[2 : lines.index("", 2)]
+    assert [[cell.strip() for cell in line.split("|")[2:-1]] for line in table] == stored
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "results").glob("*.txt")), ids=lambda path: path.stem)
+def test_nothing_is_cut_from_a_written_table(path):
+    assert "…" not in path.read_text()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from fewlabels.image import ConvGenerator, ConvNet, small_body
-from fewlabels.layers import BatchStatistics, Dropout, RMSprop, WeightNormConv, WeightNormLinear, initialise_from_data
+from fewlabels.layers import BatchStatistics, Dropout, WeightNormConv, WeightNormLinear, initialise_from_data
+from fewlabels.rmsprop import RMSprop
 from fewlabels.tabular import MLP, MLPGenerator
 
 

@@ -14,10 +14,10 @@ An error rate's interval is Wilson's (1927): all rates p with |e/n - p| â‰¤ z âˆ
 the plain one, it stays inside [0, 1] and has a width where no error was seen.
 """
 
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import binomtest
 
 from fewlabels.errors import InputError
 
@@ -126,8 +126,5 @@ def error_interval(errors: int, n: int, level: float = 0.95) -> tuple[float, flo
     """
     if not 0 <= errors <= n or n == 0:
         raise InputError(f"Expected from 0 to n errors among n > 0 examples, got {errors} among {n}.")
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    rate, shrink = errors / n, 1 / (1 + z**2 / n)
-    centre = shrink * (rate + z**2 / (2 * n))
-    half = shrink * z * (rate * (1 - rate) / n + z**2 / (4 * n**2)) ** 0.5
-    return max(0.0, centre - half), min(1.0, centre + half)
+    interval = binomtest(errors, n).proportion_ci(level, method="wilson")
+    return float(interval.low), float(interval.high)

@@ -232,18 +232,18 @@ class Resumable:
             write_atomically(path, json.dumps({"fingerprint": key, "seed": self.seed}).encode())
         try:
             held = json.loads(path.read_text())
-            held["fingerprint"], held["seed"]
+            found, seed = held["fingerprint"], held["seed"]
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"Expected the state of a fit of fewlabels in {path}, got a file that cannot be read ({error!r}): "
                 "delete its folder to start afresh."
             ) from error
-        if held["fingerprint"] != key or (seeded and held["seed"] != self.seed):
+        if found != key or (seeded and seed != self.seed):
             raise InputError(
                 f"Expected the state of this very fit in {path.parent}, got that of other data or parameters: choose "
                 "another checkpoint folder or delete it."
             )
-        self.seed = held["seed"]
+        self.seed = seed
 
     def done(self) -> None:
         """Forget the state of a finished fit."""

@@ -1,15 +1,12 @@
-r"""Layers and the optimiser that the paper's continuous networks are made of.
+r"""Layers that the paper's continuous networks are made of.
 
 *Weight normalisation with a fixed scale*: w = g v / ‖v‖ for each output unit, where g is set once from data so
 that every pre-activation has mean 0 and a given standard deviation, and is trained in the last layer only
 (Salimans and Kingma, 2016).  It bounds the norm of every hidden filter, the structural stabiliser of u; since v is free
 of scale, its growth is an implicit fall of the learning rate.
-
-*RMSprop with ε inside the root*, as in Lasagne: a ← ρ a + (1 - ρ) g²; p ← p - λ g / √(a + ε), which damps gradients
-below √ε and is no multiple of the usual form.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,7 +16,6 @@ from torch.nn import functional
 __all__ = [
     "BatchStatistics",
     "Dropout",
-    "RMSprop",
     "WeightNormConv",
     "WeightNormDeconv",
     "WeightNormLinear",
@@ -172,7 +168,7 @@ def initialise_from_data(network: nn.Module, x: Any, within: Sequence[nn.Module]
 
 
 class BatchStatistics(nn.Module):
-    """Batch normalisation by the statistics of the batch at hand, always, with a bias and no gain; features last."""
+    """Batch normalisation by the statistics of the batch at hand, always, with a bias and no gain."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -213,40 +209,3 @@ class Dropout(nn.Module):
         words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device).random_(-(2**63), None)
         kept = (words.view(torch.uint8)[: x.numel()] >= self.below).to(x.dtype).mul_(1 / (1 - self.p))
         return x * kept.as_strided(x.shape, torch.empty_like(x).stride())
-
-
-class RMSprop(torch.optim.Optimizer):
-    """RMSprop as in Lasagne: ρ = 0.9, ε = 1e-6 inside the root, no momentum.
-
-    Parameters
-    ----------
-    params
-        Parameters or groups of them.
-    lr
-        λ; 1e-3 in all of the paper's recipes for the potential.
-    """
-
-    def __init__(self, params: Iterable[Any], lr: float = 1e-3) -> None:
-        super().__init__(params, {"lr": lr})
-
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Take one step by the gradients at hand."""
-        for group in self.param_groups:
-            parameters = [p for p in group["params"] if p.grad is not None]
-            if not parameters:
-                continue
-            gradients = [p.grad for p in parameters]
-            squares = [self._square(p) for p in parameters]
-            torch._foreach_mul_(squares, 0.9)
-            torch._foreach_addcmul_(squares, gradients, gradients, 0.1)
-            root = torch._foreach_add(squares, EPSILON)
-            torch._foreach_sqrt_(root)
-            torch._foreach_addcdiv_(parameters, gradients, root, -group["lr"])
-
-    def _square(self, parameter: Tensor) -> Tensor:
-        """The running mean a of a parameter's squared gradients."""
-        state = self.state[parameter]
-        if "square" not in state:
-            state["square"] = torch.zeros_like(parameter)
-        return state["square"]

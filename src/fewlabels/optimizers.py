@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from fewlabels.layers import RMSprop
 from fewlabels.objective import Objective
+from fewlabels.rmsprop import RMSprop
 
 __all__ = [
     "Maker",
@@ -148,5 +148,5 @@ def head_alone(maker: Maker) -> Maker:
 
 
 def rmsprop(rate: float, player_rate: float | None = None, head_rate: float | None = None) -> Maker:
-    """One `fewlabels.layers.RMSprop` for the potential and the objective's players; see `groups` for the rates."""
+    """One `fewlabels.rmsprop.RMSprop` for the potential and the objective's players; see `groups` for the rates."""
     return lambda potential, objective: RMSprop(groups(potential, objective, rate, player_rate, head_rate))

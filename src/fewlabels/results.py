@@ -23,12 +23,14 @@ __all__ = [
     "Run",
     "Summary",
     "code_version",
+    "deviation",
     "digest",
     "environment",
     "open_run",
     "percent",
     "read_runs",
     "summarise",
+    "versions",
     "whole",
     "write_runs",
 ]
@@ -164,7 +166,9 @@ def summarise(runs: Sequence[Run], reference: str = "supervised") -> list[Summar
         values = np.array([run.value for run in own.values()])
         pairs = [run.value - base[seed] for seed, run in own.items() if seed in base and method != reference]
         seconds = _mean([run.seconds for run in own.values() if not run.config.get("resumed")])
-        summaries.append(Summary(method, values.mean(), _sd(values), _mean(pairs), _sd(pairs), seconds, len(own)))
+        summaries.append(
+            Summary(method, values.mean(), deviation(values), _mean(pairs), deviation(pairs), seconds, len(own))
+        )
     return summaries
 
 
@@ -172,7 +176,8 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
 
 
-def _sd(values: Sequence[float] | np.ndarray) -> float:
+def deviation(values: Sequence[float] | np.ndarray) -> float:
+    """The standard deviation of a sample; NaN of a single value."""
     return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
 
 
@@ -198,6 +203,12 @@ def whole(value: float) -> str:
     ('13', '')
     """
     return "" if value != value else f"{value:.0f}"
+
+
+def versions(runs: Iterable[Run]) -> list[str]:
+    """A line that names the versions of the code behind some runs; none where there is but one."""
+    names = sorted({run.version for run in runs})
+    return [f"these runs are of {len(names)} versions of the code: {', '.join(names)}"] if len(names) > 1 else []
 
 
 @cache

@@ -27,7 +27,7 @@ class MLP(nn.Module):
         Widths of the hidden layers; the paper's MNIST network has (1000, 500, 250, 250, 250).
     noise
         Standard deviation of Gaussian noise added to each hidden layer, in training only: a regulariser of p(y | x);
-        wherever p(x) is at stake it is off.
+        beside log p(x) it is off, unless a recipe's field is noisy.
 
     Examples
     --------

@@ -158,6 +158,6 @@ def write_table(path: Path) -> str:
         for run in runs
         if run.method == UNTOUCHED
     ]
-    shown = plain_text([table, *choices], 160)
+    shown = plain_text([table, *choices])
     write_atomically(path.with_suffix(".txt"), shown.encode())
     return shown

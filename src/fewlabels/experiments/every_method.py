@@ -45,9 +45,7 @@ def write_table(path: Path) -> str:
         titled(f"{name}, {COUNT} labels a class", HEADINGS, _rows([run for run in runs if run.dataset == name]))
         for name in dict.fromkeys(run.dataset for run in runs)
     ]
-    shown = plain_text(
-        [*tables, "Mean ± sd over draws of halves and labels; differences are paired, draw by draw."], 140
-    )
+    shown = plain_text([*tables, "Mean ± sd over draws of halves and labels; differences are paired, draw by draw."])
     write_atomically(path.with_suffix(".txt"), shown.encode())
     return shown
 

@@ -1,18 +1,17 @@
 """Table 2 and Fig. 1 from stored runs, with the paper's figures beside: as text, as CSV and as a page."""
 
 import base64
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from fewlabels.calibration import error_interval
+from fewlabels.data.tables import to_csv
 from fewlabels.experiments.plain_text import plain_text, titled
 from fewlabels.experiments.published import FIG_1, TABLE_2
 from fewlabels.files import write_atomically
-from fewlabels.results import Run, Summary, percent, read_runs, summarise, whole
+from fewlabels.results import Run, Summary, percent, read_runs, summarise, versions, whole
 
 __all__ = ["METHODS", "crossing", "sheets", "write_fig1", "write_table2"]
 
@@ -34,7 +33,6 @@ METHODS = {
 }
 """Rows of results in their order, and what they are called; sums follow under their own names."""
 
-WIDTH = 185
 ON_VAT = (
     "The paper counts VAT among methods that make heavy use of augmentation; its 14.87 is, as far as can be told, of a "
     "smaller network without any."
@@ -53,7 +51,7 @@ def write_table2(path: Path) -> str:
     tables = {name: table2_rows(_of(runs, name), name) for name in _sets(runs)}
     titles = {name: f"Table 2, {name}, {_of(runs, name)[0].labelled:g} labels" for name in tables}
     notes = [ON_VAT] if "cifar10" in tables else []
-    shown = _text({titles[name]: (TABLE_2_HEADINGS, rows) for name, rows in tables.items()}, [*notes, *_versions(runs)])
+    shown = _text({titles[name]: (TABLE_2_HEADINGS, rows) for name, rows in tables.items()}, [*notes, *versions(runs)])
     from fewlabels.experiments.image_page import table2_page
 
     _write(path, shown, runs, table2_page(titles, tables, runs, sheets(path), notes))
@@ -66,7 +64,7 @@ def write_fig1(path: Path) -> str:
     tables = {name: fig1_rows(_of(runs, name), name) for name in _sets(runs)}
     notes = [_crossing_note(name, crossing(_of(runs, name))) for name in tables]
     shown = _text(
-        {f"Fig. 1, {name}": (FIG_1_HEADINGS, rows) for name, rows in tables.items()}, [*notes, *_versions(runs)]
+        {f"Fig. 1, {name}": (FIG_1_HEADINGS, rows) for name, rows in tables.items()}, [*notes, *versions(runs)]
     )
     from fewlabels.experiments.image_page import fig1_page
 
@@ -195,32 +193,23 @@ def _of(runs: Sequence[Run], dataset: str) -> list[Run]:
     return [run for run in runs if run.dataset == dataset and run.split == "test"]
 
 
-def _versions(runs: Sequence[Run]) -> list[str]:
-    versions = sorted({run.version for run in runs})
-    return (
-        [f"these runs are of {len(versions)} versions of the code: {', '.join(versions)}"] if len(versions) > 1 else []
-    )
-
-
 def _text(tables: dict[str, tuple[Sequence[str], Rows]], notes: Sequence[str]) -> str:
     shown = [titled(title, headings, rows) for title, (headings, rows) in tables.items()]
-    return plain_text([*shown, *notes], WIDTH)
+    return plain_text([*shown, *notes])
 
 
 def _write(path: Path, shown: str, runs: Sequence[Run], page: str) -> None:
-    for suffix, content in ((".txt", shown), (".csv", _csv(runs)), (".html", page)):
+    for suffix, content in ((".txt", shown), (".csv", to_csv(_records(runs))), (".html", page)):
         write_atomically(path.with_suffix(suffix), content.encode())
 
 
-def _csv(runs: Sequence[Run]) -> str:
-    """A row a stored error, with the 95 % interval that the number of test images allows; fractions."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["dataset", "method", "labelled", "seed", "error", "low", "high", "seconds"])
-    for run in runs:
-        if run.metric == "error":
-            n = run.config["tested"]
-            low, high = error_interval(round(run.value * n), n)
-            figures = (f"{value:.6g}" for value in (run.value, low, high, run.seconds))
-            writer.writerow([run.dataset, run.method, f"{run.labelled:g}", run.seed, *figures])
-    return stream.getvalue()
+def _records(runs: Sequence[Run]) -> list[dict[str, object]]:
+    """A stored error each, with the 95 % interval that the number of test images allows; fractions."""
+    records = []
+    for run in (run for run in runs if run.metric == "error"):
+        n = run.config["tested"]
+        low, high = error_interval(round(run.value * n), n)
+        figures = {"error": run.value, "low": low, "high": high, "seconds": run.seconds}
+        setting = {"dataset": run.dataset, "method": run.method, "labelled": f"{run.labelled:g}", "seed": run.seed}
+        records.append({**setting, **{name: f"{value:.6g}" for name, value in figures.items()}})
+    return records

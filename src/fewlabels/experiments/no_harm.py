@@ -96,7 +96,7 @@ def write_table(path: Path) -> str:
             figures = (shown.get(m, "") for m in methods)
             table.add_row(name, f"{count:g}", *figures, f"{distance:+.1f}", f"{100 * worst_draw(own):+.2f}")
     draws = f"At most {len({run.seed for run in runs})} draws; test error in percent, mean ± sd."
-    shown = plain_text([table, f"{_verdict(worst)} {draws}"], 190)
+    shown = plain_text([table, f"{_verdict(worst)} {draws}"])
     write_atomically(path.with_suffix(".txt"), shown.encode())
     return shown
 

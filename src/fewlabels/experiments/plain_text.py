@@ -10,18 +10,19 @@ from rich.table import Table
 __all__ = ["plain_text", "titled"]
 
 
-def plain_text(parts: Iterable[Table | str], width: int) -> str:
+NARROWEST = 120
+WIDEST = 1000
+
+
+def plain_text(parts: Sequence[Table | str]) -> str:
     """Tables and lines one below the other, without trailing blanks.
 
-    Parameters
-    ----------
-    parts
-        What is shown.
-    width
-        Columns; longer lines are broken.
+    Nothing of a table is cut or broken; lines are broken where they are longer than the widest table and 120 columns.
     """
     stream = io.StringIO()
-    console = Console(file=stream, width=width, markup=False, highlight=False)
+    console = Console(file=stream, width=WIDEST, markup=False, highlight=False)
+    tables = [part for part in parts if isinstance(part, Table)]
+    console.width = max(NARROWEST, *(console.measure(table).maximum for table in tables))
     for part in parts:
         console.print(part)
     return "\n".join(line.rstrip() for line in stream.getvalue().split("\n"))

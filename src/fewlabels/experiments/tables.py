@@ -5,8 +5,6 @@ reduction of joint training, 100 (1 - (100 - joint) / (100 - reference)) percent
 Differences and reductions are taken between runs of the same seeds.
 """
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,10 +13,11 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
+from fewlabels.data.tables import to_csv
 from fewlabels.experiments.plain_text import plain_text
 from fewlabels.experiments.published import JOINT_WINS, published, reductions
 from fewlabels.files import write_atomically
-from fewlabels.results import Run, percent, read_runs
+from fewlabels.results import Run, deviation, percent, read_runs, versions
 
 __all__ = [
     "METHODS",
@@ -67,7 +66,6 @@ SAME_DATA = ("conll2000_chunk", "ptb_pos", "conll2003_ner")
 """Data sets of the paper."""
 
 NAN = float("nan")
-WIDTH = 200
 
 
 class Difference(NamedTuple):
@@ -157,7 +155,7 @@ def _cell(key: tuple[str, float, float, str], values: dict[tuple[str, float, flo
     supervised = values.get((dataset, labelled, 0, "supervised"), {}) if method != "supervised" else {}
     pretrain = values.get((dataset, labelled, ratio, "pretrain"), {}) if method != "pretrain" else {}
     return Cell(
-        dataset, labelled, ratio, method, last.metric, float(results.mean()), _sd(results), len(own),
+        dataset, labelled, ratio, method, last.metric, float(results.mean()), deviation(results), len(own),
         last.config["sentences"], last.config.get("unlabelled", 0),
         _difference(own, supervised), _difference(own, pretrain), _of_paper(key),
     )  # fmt: skip
@@ -169,7 +167,9 @@ def _difference(own: dict[int, Run], reference: dict[int, Run]) -> Difference:
         return Difference()
     ours = np.array([own[seed].value for seed in seeds])
     theirs = np.array([reference[seed].value for seed in seeds])
-    return Difference(float((ours - theirs).mean()), _sd(ours - theirs), error_reduction(ours.mean(), theirs.mean()))
+    return Difference(
+        float((ours - theirs).mean()), deviation(ours - theirs), error_reduction(ours.mean(), theirs.mean())
+    )
 
 
 def _of_paper(key: tuple[str, float, float, str]) -> float:
@@ -178,10 +178,6 @@ def _of_paper(key: tuple[str, float, float, str]) -> float:
     if figures is None or method not in figures._fields:
         return NAN
     return getattr(figures, method) / 100
-
-
-def _sd(values: np.ndarray) -> float:
-    return float(values.std(ddof=1)) if len(values) > 1 else NAN
 
 
 def wins(cells: Grid, reference: str) -> tuple[int, int]:
@@ -211,10 +207,7 @@ def notes(cells: Grid, runs: Sequence[Run]) -> list[str]:
     if others:
         lines.append(f"the paper's figures are of other data than {', '.join(others)}: compare differences only")
     lines.append("the paper's supervised NER with 2 % of the labels is read as 78.19, which its Table 4 rests on")
-    versions = sorted({run.version for run in runs})
-    if len(versions) > 1:
-        lines.append(f"these runs are of {len(versions)} versions of the code: {', '.join(versions)}")
-    return lines
+    return [*lines, *versions(runs)]
 
 
 def _table_3(cells: Grid, dataset: str) -> Table:
@@ -277,11 +270,11 @@ def signed(difference: Difference) -> str:
 def text(cells: Grid, runs: Sequence[Run]) -> str:
     """The tables as plain text."""
     tables = [_table_3(cells, dataset) for dataset in dict.fromkeys(key[0] for key in cells)]
-    return plain_text([*tables, _table_4(cells), *notes(cells, runs)], WIDTH)
+    return plain_text([*tables, _table_4(cells), *notes(cells, runs)])
 
 
-def _csv(cells: Grid) -> str:
-    """A row a cell; fractions, except for the errors avoided, which are percent."""
+def _records(cells: Grid) -> list[dict[str, object]]:
+    """A cell each; fractions, except for the errors avoided, which are percent."""
     rows = []
     for cell in cells.values():
         row: dict[str, object] = {**cell._asdict(), "capped": cell.capped}
@@ -290,11 +283,7 @@ def _csv(cells: Grid) -> str:
             row[f"minus_{reference}"], row[f"minus_{reference}_sd"] = difference.mean, difference.sd
             row[f"errors_avoided_over_{reference}"] = difference.reduction
         rows.append({name: _exact(value) for name, value in row.items()})
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue()
+    return rows
 
 
 def _exact(value: object) -> object:
@@ -310,6 +299,6 @@ def write_tables(path: Path) -> str:
     runs = read_runs(path)
     cells = grid(runs)
     shown = text(cells, runs)
-    for suffix, content in ((".txt", shown), (".csv", _csv(cells)), (".html", page(cells, runs))):
+    for suffix, content in ((".txt", shown), (".csv", to_csv(_records(cells))), (".html", page(cells, runs))):
         write_atomically(path.with_suffix(suffix), content.encode())
     return shown
