@@ -123,7 +123,7 @@ def test_the_table_names_the_places_of_harm(tmp_path):
     write_runs(path, [*good, *bad])
     text = write_table(path)
     assert text == path.with_suffix(".txt").read_text()
-    assert "worse than labels alone at 1 of 2 places: wine, 2 labels a class." in text
+    assert "worse than labels alone at 1 of 2 places: wine, 2 labels a class." in " ".join(text.split())
     write_runs(path, [*good, *bad, run("vat", 0.25)])
     assert "vat" in write_table(path) and "25.00" in write_table(path)  # a row that was asked for is shown
     assert "31.00 ± 1.00" in text and "+19.1" in text and "-36.4" in text
