@@ -175,18 +175,24 @@ class Vocabulary:
         >>> Vocabulary.of([["ba"]]).symbols(["a?"]).of(torch.tensor([1, 2]))[0].tolist()
         [1, 4, 3, 2, 1, 3, 0, 2]
         """
-        characters = [feature[2:] for feature in self._spelt[0] if feature.startswith("c:")]
+        flat, counts = self._written
+        more, more_counts = _symbols(further, self._alphabet)
+        return Spelling(
+            np.concatenate([flat, more]), np.concatenate([counts, more_counts]), int(self._alphabet.max(initial=END))
+        )
+
+    @cached_property
+    def _alphabet(self) -> np.ndarray:
+        """Ids of symbols by code point."""
+        characters = "".join(feature[2:] for feature in self._spelt[0] if feature.startswith("c:"))
         ids = np.full(0x110000, NO_SYMBOL, np.int32)
-        ids[_code_points("".join(characters))] = FIRST + np.arange(len(characters))
-        words = ["", *self.words[1:], *further]
-        counts = np.array([len(word) + 2 for word in words])
-        ends = counts.cumsum()
-        flat = np.empty(ends[-1], np.int32)
-        flat[ends - counts], flat[ends - 1] = BEGIN, END
-        inner = np.ones(len(flat), bool)
-        inner[ends - counts] = inner[ends - 1] = False
-        flat[inner] = ids[_code_points("".join(words))]
-        return Spelling(flat, counts, len(characters) + FIRST - 1)
+        ids[_code_points(characters)] = FIRST + np.arange(len(characters))
+        return ids
+
+    @cached_property
+    def _written(self) -> tuple[np.ndarray, np.ndarray]:
+        """Symbols of the vocabulary's words, one after the other, and how many each has."""
+        return _symbols(["", *self.words[1:]], self._alphabet)
 
     @cached_property
     def _spelt(self) -> tuple[dict[str, int], np.ndarray, np.ndarray]:
@@ -215,6 +221,18 @@ def _known_features(words: Sequence[str], known: dict[str, int]) -> tuple[np.nda
     rows = [[known[feature] for feature in spelling_features(word) if feature in known] for word in words]
     counts = np.array([len(row) for row in rows], np.int64)
     return np.array([feature for row in rows for feature in row], np.int32), counts
+
+
+def _symbols(words: Sequence[str], alphabet: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Symbols of words between those of begin and end, one word after the other, and how many each has."""
+    counts = np.array([len(word) + 2 for word in words], np.int64)
+    ends = counts.cumsum()
+    flat = np.empty(counts.sum(), np.int32)
+    flat[ends - counts], flat[ends - 1] = BEGIN, END
+    inner = np.ones(len(flat), bool)
+    inner[ends - counts] = inner[ends - 1] = False
+    flat[inner] = alphabet[_code_points("".join(words))]
+    return flat, counts
 
 
 def _shared(flat: np.ndarray, owner: np.ndarray, features: int) -> np.ndarray:
