@@ -320,7 +320,7 @@ def test_where_the_latent_is_revised_too_the_generator_regresses_from_the_new_on
     h = torch.randn(20, 4)
     torch.manual_seed(3)
     terms = objective(potential, Batch(None, torch.zeros(0), data))
-    moved = generator(h - 0.1 * h)  # at x = G(h) the pull on h is that of its prior alone
+    moved = generator(h - 0.1 * 2 * h / 100)  # at x = G(h) the pull on h is that of its prior alone: ∇ ‖h‖² / 100
     torch.testing.assert_close(terms.loss["generator"], (generator(h) - moved).square().sum())
 
 

@@ -109,12 +109,12 @@ def test_revision_of_x_and_h_leaves_x_with_the_moments_of_p():
 
 def test_revision_of_x_and_h_evaluates_the_generator_at_every_new_h():
     """By hand for scalars: the authors' code uses G(h) of an earlier h from the second step on."""
-    w, eps, beta, sigma = 0.5, 0.1, 0.5, 1.0
+    w, eps, beta, sigma = 0.5, 0.1, 0.5, 0.8
     h, x, v_x, v_h = 1.0, 0.5, 0.0, 0.0
     for _ in range(3):
         v_x = beta * v_x + eps * 2.0
         x += v_x
-        v_h = beta * v_h + eps * ((x - w * h) * w / sigma**2 - h)
+        v_h = beta * v_h - eps * (-2 * (x - w * h) * w + 2 * sigma**2 * h)  # down ‖x - G(h)‖² + σ² ‖h‖², as theirs
         h += v_h
     chain, h_revised = revise(
         lambda x: 2.0 * x.sum(1), lambda h: w * h, torch.tensor([[1.0]]),

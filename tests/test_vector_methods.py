@@ -11,7 +11,8 @@ from fewlabels.train import fit
 from fewlabels.vector_methods import ADDED, NAMES, TERMS, vector_stages
 from fewlabels.vectors import INITIAL, PRESETS, build_players, build_potential
 
-METHODS = [*NAMES.whole, "best", "pretrain+mean_teacher", "joint+pi+self_training"]
+SUMS = ["best", "pretrain+mean_teacher", "joint+pi+self_training", "pretrain+sobolev_gan", "pretrain+gamma_ladder"]
+METHODS = [*NAMES.whole, *SUMS]
 
 
 def stages(method, preset="dense", shape=(5,), labelled=1, effort=0.005):
@@ -79,8 +80,8 @@ def test_terms_beside_log_p_of_x_weigh_a_part_of_what_labels_do_and_after_it_as_
 def test_who_is_normalised_while_it_learns_and_that_no_field_is(method):
     """u(x) of one input would depend on the others of its batch."""
     _, plan, _ = stages(method)
-    are = method in (*TERMS, "ladder", "gamma_ladder", "supervised_normalised")
-    assert {stage.normalised for stage in plan} == {are}
+    are = method in (*TERMS, "ladder", "gamma_ladder", "supervised_normalised", "pretrain+gamma_ladder")
+    assert plan[-1].normalised == are and not any(stage.normalised for stage in plan[:-1])
 
 
 def test_labels_alone_normalised_are_a_normalised_term_of_weight_zero():
@@ -101,7 +102,19 @@ def test_weight_zero_is_supervised_training_whatever_the_method(method):
 
 
 @pytest.mark.parametrize(
-    "method", ["vat+pi", "joint+joint", "joint+vat+vat", "joint+cat_gan", "joint+", "+vat", "bset", None]
+    "method",
+    [
+        "vat+pi",
+        "joint+joint",
+        "joint+vat+vat",
+        "joint+cat_gan",
+        "pretrain+ladder+vat",
+        "pretrain+simclr",
+        "joint+",
+        "+vat",
+        "bset",
+        None,
+    ],
 )
 def test_what_is_no_method_is_refused(method):
     with pytest.raises(InputError, match=r"Expected method to be one of .*joint.*best.*got"):

@@ -103,11 +103,13 @@ class ConvGenerator(nn.Module):
     latent
         H.
     low, high
-        Bounds of what comes out, shape (C, H, W): a sigmoid spans them.  The paper's are -1 and 1 everywhere, which
-        makes it a hyperbolic tangent.
+        Bounds of what comes out, shape (C, H, W): a sigmoid spans them.
     widths
         Channels of the dense layer's maps and of those between the transposed convolutions, each of which doubles the
         size; the paper's generator has (512, 256, 128).
+    slope
+        Factor of what enters the sigmoid.  The paper has a hyperbolic tangent: bounds -1 and 1 everywhere, and 2 here,
+        since tanh z = 2 / (1 + exp -2 z) - 1.
 
     Examples
     --------
@@ -119,9 +121,11 @@ class ConvGenerator(nn.Module):
     low: Tensor
     high: Tensor
 
-    def __init__(self, latent: int, low: Tensor, high: Tensor, *, widths: Sequence[int] = (64, 32)) -> None:
+    def __init__(
+        self, latent: int, low: Tensor, high: Tensor, *, widths: Sequence[int] = (64, 32), slope: float = 1.0
+    ) -> None:
         super().__init__()
-        self.latent = latent
+        self.latent, self.slope = latent, slope
         self.register_buffer("low", low.float())
         self.register_buffer("high", high.float())
         channels, self.height, self.width = low.shape
@@ -145,4 +149,4 @@ class ConvGenerator(nn.Module):
         x = self.head(x)
         if x.shape[2:] != self.low.shape[1:]:
             x = interpolate(x, (self.height, self.width), mode="bilinear")
-        return self.low + (self.high - self.low) * torch.sigmoid(x)
+        return self.low + (self.high - self.low) * torch.sigmoid(self.slope * x)

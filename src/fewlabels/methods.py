@@ -4,7 +4,7 @@ The methods by name are the literal dicts of `fewlabels.vector_methods` and `few
 terms added behind their name, as in "joint+vat".
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from fewlabels.errors import InputError
@@ -39,17 +39,17 @@ class Names(NamedTuple):
     ----------
     whole
         Names that stand alone.
-    sums
-        Those of them to which terms may be added.
     terms
-        What may be added; each is also a method of its own.
+        What may be added to some, several at once; each is also a method of its own.
+    sums
+        To which of them terms may be added, and what else may be instead of terms, by itself.
     best
         What "best" stands for.
     """
 
     whole: Collection[str]
-    sums: Collection[str]
     terms: Collection[str]
+    sums: Mapping[str, Collection[str]]
     best: str
 
     def parts(self, method: str) -> list[str]:
@@ -62,15 +62,19 @@ class Names(NamedTuple):
 
         Examples
         --------
-        >>> names = Names(["joint", "supervised", "vat"], ["joint"], ["vat", "pi"], "joint+vat")
+        >>> names = Names(["joint", "supervised", "vat"], ["vat", "pi"], {"joint": []}, "joint+vat")
         >>> names.parts("joint+vat+pi"), names.parts("best"), names.parts("vat")
         (['joint', 'vat', 'pi'], ['joint', 'vat'], ['vat'])
         """
         first, *added = (self.best if method == "best" else str(method)).split("+")
-        known = first in self.whole and set(added) <= set(self.terms) and len(set(added)) == len(added)
-        if not known or (added and first not in self.sums):
-            raise InputError(
-                f"Expected method to be one of {', '.join(self.whole)}, best, or {' or '.join(self.sums)} with one or "
-                f"more of {', '.join(self.terms)} added by +, got {method!r}."
-            )
-        return [first, *added]
+        terms = set(added) <= set(self.terms) and len(set(added)) == len(added)
+        if first in self.whole and (not added or (first in self.sums and (terms or self._alone(first, added)))):
+            return [first, *added]
+        others = [f"{name} with one of {', '.join(alone)} so" for name, alone in self.sums.items() if alone]
+        raise InputError(
+            f"Expected method to be one of {', '.join(self.whole)}, best, or {' or '.join(self.sums)} with one or more "
+            f"of {', '.join(self.terms)} added by +{', or '.join(['', *others])}, got {method!r}."
+        )
+
+    def _alone(self, first: str, added: Collection[str]) -> bool:
+        return len(added) == 1 and set(added) <= set(self.sums[first])

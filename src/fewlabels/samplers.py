@@ -139,13 +139,14 @@ def revise(
     sigma
         σ, in units of x; 0.1 is the value implied by the paper's code.
     latent_step_size
-        ε of the h-steps; None is ``step_size``.
+        ε of the h-steps; None is 2σ² ``step_size``, as in the paper's code, whose step is along
+        -∇_h (‖x - G(h)‖² + 2σ² ‖h‖² / 2).
 
     Returns
     -------
     The chain of x, and the revised h.
     """
-    latent_step_size = step_size if latent_step_size is None else latent_step_size
+    latent_step_size = 2 * sigma**2 * step_size if latent_step_size is None else latent_step_size
     scale_x, scale_h = (
         (2 * (1 - momentum) * eps) ** 0.5 if noise is None else noise for eps in (step_size, latent_step_size)
     )

@@ -368,7 +368,7 @@ WHOLE: dict[str, Callable[[SentencePlayers, Setting], list[Stage]]] = {
     **{name: partial(alone, name) for name in TERMS},
 }
 
-NAMES = Names(tuple(WHOLE), ("joint",), tuple(TERMS), best="joint+self_training")
+NAMES = Names(tuple(WHOLE), tuple(TERMS), {"joint": ()}, best="joint+self_training")
 
 
 def sentence_stages(method: str, players: SentencePlayers, setting: Setting) -> list[Stage]:

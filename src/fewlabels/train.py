@@ -364,7 +364,7 @@ def _reset(potential: nn.Module, names: Sequence[str], batches: Batches, seed: i
         reset = getattr(part, "reset_parameters", None)
         if reset is not None:
             reset()
-    potential.eval()
+    potential.train()  # the scores that it is to give have its noise
     initialise_from_data(potential, batches.x[torch.randperm(len(batches.x))[:INITIAL]], modules)
 
 

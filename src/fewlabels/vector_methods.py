@@ -129,15 +129,21 @@ def supervised(players: VectorPlayers, setting: Setting) -> list[Stage]:
 
 
 def pretrained(players: VectorPlayers, setting: Setting, terms: Sequence[str] = ()) -> list[Stage]:
-    """-log p(x) alone, then -log p(y | x), with terms beside it if there are any; the weight is theirs alone."""
+    """-log p(x) alone, then -log p(y | x), with terms or a rival beside it if there are any; the weight is theirs."""
     recipe = players.recipe
     field = players.field(recipe.prior, setting._replace(weight=1.0), scalar=recipe.head == "scalar")
     reset = () if recipe.head == "kept" else players.heads
     second = players.fine_tuning(reset)
     if terms:
-        added = [TERMS[name](players, setting.weight) for name in terms]
-        second = players.rival("+".join(terms), Sum(*added))[0]._replace(reset=reset)
-    return [players.stage(PRETRAINING, field, recipe.pretraining), second]
+        (second,) = _beside_labels(players, setting, terms)
+    return [players.stage(PRETRAINING, field, recipe.pretraining), second._replace(reset=reset)]
+
+
+def _beside_labels(players: VectorPlayers, setting: Setting, terms: Sequence[str]) -> list[Stage]:
+    """One stage of terms, not normalised, or of a single rival."""
+    if terms[0] in RIVALS:
+        return RIVALS[terms[0]](players, setting)
+    return players.rival("+".join(terms), Sum(*(TERMS[name](players, setting.weight) for name in terms)))
 
 
 def joint(players: VectorPlayers, setting: Setting, terms: Sequence[str] = ()) -> list[Stage]:
@@ -297,6 +303,16 @@ TERMS: dict[str, Callable[[VectorPlayers, float], Objective]] = {
 }
 """What unlabelled inputs teach beside labels, from the players and a weight."""
 
+RIVALS: dict[str, Method] = {
+    "cat_gan": cat_gan,
+    "improved_gan": improved_gan,
+    "bad_gan": bad_gan,
+    "sobolev_gan": sobolev_gan,
+    "ladder": ladder,
+    "gamma_ladder": gamma_ladder,
+}
+"""Methods of one stage with players of their own, which may follow pre-training, too."""
+
 WHOLE: dict[str, Method] = {
     "supervised": supervised,
     "pretrain": pretrained,
@@ -304,19 +320,14 @@ WHOLE: dict[str, Method] = {
     "persistent_cd": persistent,
     "supervised_normalised": supervised_normalised,
     **{name: partial(alone, name) for name in TERMS},
-    "cat_gan": cat_gan,
-    "improved_gan": improved_gan,
-    "bad_gan": bad_gan,
-    "sobolev_gan": sobolev_gan,
-    "ladder": ladder,
-    "gamma_ladder": gamma_ladder,
+    **RIVALS,
     "simclr": contrast,
     "vime": repair,
 }
 
 SUMS = {"pretrain": pretrained, "joint": joint}
 
-NAMES = Names(tuple(WHOLE), tuple(SUMS), tuple(TERMS), best="joint+label_propagation+vat")
+NAMES = Names(tuple(WHOLE), tuple(TERMS), {"pretrain": tuple(RIVALS), "joint": ()}, best="joint+label_propagation+vat")
 
 
 def vector_stages(method: str, players: VectorPlayers, setting: Setting) -> list[Stage]:

@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,8 @@ INITIAL = 500
 """Inputs by which weight-normalised layers are initialised."""
 
 CHAINS = 5000
+
+Generator = TypeVar("Generator", bound=nn.Module)
 
 
 class Preset(NamedTuple):
@@ -92,11 +94,20 @@ def _small_generator(low: Tensor, high: Tensor) -> ConvGenerator:
 
 
 def _paper_generator(low: Tensor, high: Tensor) -> ConvGenerator:
-    return ConvGenerator(100, -torch.ones_like(low), torch.ones_like(high), widths=(512, 256, 128))
+    one = torch.ones_like(low)
+    return _drawn_as_the_papers(ConvGenerator(100, -one, one, widths=(512, 256, 128), slope=2.0))
 
 
 def _paper_dense_generator(low: Tensor, high: Tensor) -> MLPGenerator:
-    return MLPGenerator(100, torch.zeros_like(low), torch.ones_like(high), hidden=(500, 500))
+    return _drawn_as_the_papers(MLPGenerator(100, torch.zeros_like(low), torch.ones_like(high), hidden=(500, 500)))
+
+
+def _drawn_as_the_papers(generator: Generator) -> Generator:
+    """Weights from N(0, 0.05²), against which the optimiser's steps count: batch statistics hide their scale."""
+    for layer in generator.modules():
+        if isinstance(layer, nn.Linear | nn.ConvTranspose2d):
+            nn.init.normal_(layer.weight, std=0.05)
+    return generator
 
 
 PRESETS = {
