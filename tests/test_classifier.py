@@ -25,6 +25,7 @@ from fewlabels.machine import processes
 from fewlabels.methods import Setting
 from fewlabels.recipes import DENSE
 from fewlabels.tabular import MLP
+from fewlabels.train import fit
 from fewlabels.vector_methods import NAMES, vector_stages
 from fewlabels.vectors import PRESETS, build_players, build_potential, empty_potential, preset_for
 
@@ -102,12 +103,22 @@ def test_a_machine_without_the_accelerator_is_told_so():
 def test_the_papers_presets_train(preset, shape, method, monkeypatch):
     few = PRESETS[preset].recipe._replace(batch=2)
     monkeypatch.setitem(PRESETS, preset, PRESETS[preset]._replace(recipe=few))
+    before = {}
+
+    def spied(potential, stages, *rest, **options):
+        players = stages[0].objective.parameters()
+        watched = [*potential.parameters(), *players]
+        before.update({parameter: parameter.detach().clone() for parameter in watched})
+        return fit(potential, stages, *rest, **options)
+
+    monkeypatch.setattr("fewlabels.vector_training.fit", spied)
     x = np.random.default_rng(0).integers(0, 256, (12, *shape), dtype=np.uint8)
     y = np.where(np.arange(12) < 6, np.arange(12) % 2, -1)
     model = SemiSupervisedClassifier(
         method, preset=preset, weight=1.0, step_size=1.0, effort=1e-5, precision="float32", random_state=0
     ).fit(x, y)
     assert np.isfinite(model.predict_proba(x)).all()
+    assert all(not torch.equal(parameter.detach().float(), was) for parameter, was in before.items())
     assert "supervised" in model.history_[-1].values
     assert all(np.isfinite(list(record.values.values())).all() for record in model.history_)
 

@@ -21,6 +21,8 @@ from typer.testing import CliRunner
 import fewlabels
 from fewlabels.cli import app
 from fewlabels.errors import DivergenceError, InputError
+from fewlabels.kinds import Data
+from fewlabels.run_folder import digest
 
 TABLE = "a,b,species\n0,0,iris\n0,1,iris\n9,9,rose\n9,8,rose\n1,0,\n8,9,\n"
 CONLL = "dogs NOUN\nbark VERB\n\ncats NOUN\n"
@@ -524,6 +526,14 @@ def test_a_run_is_not_resumed_with_changed_data(work):
     assert "holds another run (data_sha256=" in message and "its data have changed since" in message
     message = run("fit", "flowers.csv", "--label", "species", "--unlabelled", "flowers.csv", "--out", "out", code=2)
     assert "unlabelled=None" in message and "changed" not in message
+
+
+def test_the_digest_of_text_tells_its_sentences_apart(tmp_path):
+    hashes = []
+    for text in ("a b\nc d\n", "a bc d\n", "a b\n\nc d\n"):
+        (tmp_path / "text.txt").write_text(text)
+        hashes.append(digest(Data([], [], [], None, tmp_path / "text.txt")))
+    assert hashes[0] == hashes[2] != hashes[1]
 
 
 def interrupted(self, X, y):

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from fewlabels.errors import InputError
+from fewlabels.experiments.plain_text import plain_text, titled
 from fewlabels.experiments.published import PROPORTIONS, RATIOS, TASKS, published, reductions
 from fewlabels.experiments.runner import Busy, Job, making, run_jobs
 from fewlabels.experiments.tables import TASK_OF, error_reduction, grid, notes, text, wins, write_tables
@@ -526,3 +527,11 @@ def test_settings_are_stored_as_json(data, table3):
         "sentences": 14, "unlabelled": 14, "pretraining": "field", "weight": 1.0, "preset": "small",
         "pool": "wiki-digits", "choice": "as given", "pretraining_seconds": 0.5,
     }  # fmt: skip
+
+
+def test_nothing_of_a_table_is_cut_however_wide_it_is_and_lines_are_broken_at_its_width():
+    headings, row = [f"heading number {i}" for i in range(20)], [f"figure {i} ± 0.25" for i in range(20)]
+    lines = plain_text([titled("wide", headings, [row]), "word " * 100]).splitlines()
+    assert "   ".join(headings) in " ".join(lines) and all(figure in lines[4] for figure in row)
+    assert 0.9 * len(lines[3]) < max(map(len, lines[5:])) <= len(lines[3])
+    assert max(map(len, plain_text(["word " * 100]).splitlines())) <= 120

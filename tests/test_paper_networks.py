@@ -3,10 +3,11 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from fewlabels.image import ConvNet, cifar10_body, small_body, svhn_body
-from fewlabels.layers import WeightNormDeconv, initialise_from_data
+from fewlabels.layers import Dropout, WeightNormDeconv, initialise_from_data
 from fewlabels.samplers import sghmc
 from fewlabels.tabular import MLP
 from fewlabels.vectors import PRESETS
@@ -38,6 +39,123 @@ def test_sizes_are_the_papers(name):
     assert parameters(generator) == of_generator
     assert multiply_adds(potential, torch.zeros(2, *shape)) == work
     assert multiply_adds(generator, torch.zeros(2, generator.latent)) == generator_work
+
+
+def normalised(layer):
+    """W = g v / ‖v‖, of each unit."""
+    return layer.g * layer.v / layer.v.flatten(1).norm(dim=1).view(-1, *[1] * (layer.v.dim() - 1))
+
+
+def plain_dense(network, x):
+    x = x.flatten(1)
+    for layer in network.body:
+        x = F.linear(x, normalised(layer), layer.b).clamp(min=0)
+    return F.linear(x, normalised(network.head), network.head.b)
+
+
+def plain_convolutions(network, x, strides, paddings, pooled):
+    """Convolutions with leaky ReLU of slope 0.2, pooled behind some of them, then the mean over places and a head."""
+    layers = [layer for layer in network.body if hasattr(layer, "v")]
+    for number, (layer, stride, padding) in enumerate(zip(layers, strides, paddings, strict=True)):
+        x = F.conv2d(x, normalised(layer), layer.b, stride=stride, padding=padding)
+        x = torch.where(x > 0, x, 0.2 * x)
+        if number in pooled:
+            x = F.max_pool2d(x, 2)
+    return F.linear(x.mean((2, 3)), normalised(network.head), network.head.b)
+
+
+PLAIN = {
+    "mnist": plain_dense,
+    "svhn": lambda network, x: plain_convolutions(network, x, [1, 1, 2, 1, 1, 2, 1, 1, 1], [1] * 6 + [0] * 3, ()),
+    "cifar10": lambda network, x: plain_convolutions(network, x, [1] * 9, [1] * 6 + [0] * 3, (2, 5)),
+}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_a_potential_is_the_papers_written_plainly(name):
+    shape = COUNTS[name][0]
+    potential = PRESETS[name].potential(shape, 10)
+    for layer_name, layer in potential.named_modules():
+        if hasattr(layer, "v"):
+            assert layer.v.std().item() == pytest.approx(0.05, rel=0.2), layer_name
+            with torch.no_grad():
+                layer.b.normal_(std=0.3)
+                layer.g.uniform_(0.5, 1.5)
+    x = torch.rand(3, *shape)
+    potential.eval()
+    torch.testing.assert_close(potential(x).scores, PLAIN[name](potential, x), atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "count"), [("mnist", None, 0), ("svhn", nn.Dropout2d, 2), ("cifar10", Dropout, 2)]
+)
+def test_half_of_what_two_blocks_give_is_dropped_in_training(name, kind, count):
+    potential = PRESETS[name].potential(COUNTS[name][0], 10)
+    drops = [(number, layer) for number, layer in enumerate(potential.body) if "Dropout" in type(layer).__name__]
+    assert len(drops) == count and all(type(layer) is kind and layer.p == 0.5 for _, layer in drops)
+    if drops:
+        kept = potential.body[: drops[0][0] + 1].train()(torch.rand(8, *COUNTS[name][0])).detach()
+        zeros = (kept == 0).float()
+        assert zeros.mean().item() == pytest.approx(0.5, abs=0.05)
+        whole_channels = ((zeros.mean((2, 3)) == 0) | (zeros.mean((2, 3)) == 1)).all().item()
+        assert whole_channels == (kind is nn.Dropout2d)
+
+
+def centred(x, layer):
+    """Over the batch, and places where there are any, with variance + 1e-6 under the root and a bias."""
+    over = [0, *range(2, x.dim())]
+    shape = [1, -1, *[1] * (x.dim() - 2)]
+    x = (x - x.mean(over, keepdim=True)) / (x.var(over, unbiased=False, keepdim=True) + 1e-6).sqrt()
+    return x + layer.b.view(shape)
+
+
+def plain_dense_generator(generator, h):
+    for layer, statistics in zip(generator.body, generator.statistics, strict=True):
+        h = F.softplus(centred(h @ layer.weight.T, statistics))
+    return torch.sigmoid(F.linear(h, normalised(generator.head), generator.head.b)).view(len(h), 1, 28, 28)
+
+
+def plain_generator(generator, h):
+    x = centred(h @ generator.dense.weight.T, generator.statistics[0]).clamp(min=0).view(len(h), 512, 4, 4)
+    for layer, statistics in zip(generator.body, generator.statistics[1:], strict=True):
+        x = F.conv_transpose2d(x, layer.weight, stride=2, padding=2, output_padding=1)
+        x = centred(x, statistics).clamp(min=0)
+    head = generator.head
+    weight = head.g * head.v / head.v.transpose(0, 1).flatten(1).norm(dim=1).view(1, -1, 1, 1)
+    return torch.tanh(F.conv_transpose2d(x, weight, head.b, stride=2, padding=2, output_padding=1))
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_a_generator_is_the_papers_written_plainly(name):
+    shape = COUNTS[name][0]
+    generator = PRESETS[name].generator(torch.zeros(shape), torch.ones(shape))
+    weights = [layer.weight for layer in generator.modules() if isinstance(layer, nn.Linear | nn.ConvTranspose2d)]
+    assert [weight.std().item() for weight in (*weights, generator.head.v)] == [pytest.approx(0.05, rel=0.05)] * (
+        len(weights) + 1
+    )
+    with torch.no_grad():
+        for statistics in generator.statistics:
+            statistics.b.normal_(std=0.3)
+        generator.head.b.normal_(std=0.3)
+        generator.head.g.fill_(1.2)
+        h = torch.rand(6, 100)
+        plain = plain_dense_generator if name == "mnist" else plain_generator
+        torch.testing.assert_close(generator(h), plain(generator, h), atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["svhn", "cifar10"])
+def test_what_is_initialised_from_data_spreads_as_the_papers(name):
+    shape = COUNTS[name][0]
+    potential, generator = PRESETS[name].potential(shape, 10), PRESETS[name].generator(*torch.zeros(2, *shape))
+    x, h = torch.rand(100, *shape), torch.rand(100, 100)
+    initialise_from_data(generator, h)
+    with torch.no_grad():
+        assert torch.atanh(generator(h)).std().item() == pytest.approx(0.1, rel=0.05)
+    if name == "svhn":  # the other has the same head, and takes long
+        seen = []
+        potential.head.register_forward_hook(lambda layer, inputs, out: seen.append(out))
+        initialise_from_data(potential, x)
+        assert seen[-1].std(0).mean().item() == pytest.approx(0.1, rel=0.05)
 
 
 @pytest.mark.parametrize("name", COUNTS)

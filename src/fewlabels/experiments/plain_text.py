@@ -22,7 +22,7 @@ def plain_text(parts: Sequence[Table | str]) -> str:
     stream = io.StringIO()
     console = Console(file=stream, width=WIDEST, markup=False, highlight=False)
     tables = [part for part in parts if isinstance(part, Table)]
-    console.width = max(NARROWEST, *(console.measure(table).maximum for table in tables))
+    console.width = max([NARROWEST, *(console.measure(table).maximum for table in tables)])
     for part in parts:
         console.print(part)
     return "\n".join(line.rstrip() for line in stream.getvalue().split("\n"))
