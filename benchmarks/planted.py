@@ -641,7 +641,7 @@ MUTANTS = [
     Mutant("ladders deaf to the recipe's noise", "vector_methods.py", ", input_noise=recipe.corruption)", ")",
            "test_vector_methods.py every_number"),
     Mutant("a head reset without its noise", "train.py", "    potential.train()  # the scores",
-           "    potential.eval()  # the scores", "test_train.py reset_head"),
+           "    potential.eval()  # the scores", "test_train.py noise_and_all"),
     Mutant("an outside row that is never known again", "experiments/images.py", "{} if method in OUTSIDE else config",
            "config | {'outside': str(time.time())}", "test_image_experiments.py instead_stands"),
     Mutant("columns taken for text", "data/shards.py", "        refuse_columns(file, first)\n", "", "test_pool.py refused"),

@@ -334,7 +334,9 @@ def test_networks_and_functions_of_ones_own_that_do_not_fit_are_refused(given, t
 def test_the_trial_of_an_augmentation_draws_nothing():
     X, y, _ = blobs()
     plain, tried = (
-        SemiSupervisedClassifier("supervised", augmentation=augmentation, **QUICK).fit(X, y).predict_proba(X)
+        SemiSupervisedClassifier("persistent_cd", weight=1.0, step_size=1.0, augmentation=augmentation, **QUICK)
+        .fit(X, y)
+        .predict_proba(X)
         for augmentation in (None, lambda x: x + torch.randn_like(x))
     )
     np.testing.assert_array_equal(plain, tried)

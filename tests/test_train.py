@@ -310,6 +310,16 @@ def test_a_reset_head_with_weight_normalisation_is_initialised_from_labelled_dat
     assert torch.equal(potential.body[0].v, body)
 
 
+def test_a_reset_head_is_initialised_for_what_it_sees_in_training_noise_and_all():
+    potential = MLP(3, 2, hidden=(6,), noise=3.0)
+    x = torch.randn(400, 3)
+    batches = Batches(x, torch.arange(400) % 2, x, labelled=8, unlabelled=8, seed=0)
+    still = Stage("fine-tune", Supervised(), 1, lambda p, o: torch.optim.SGD(p.parameters(), lr=0.0), reset=("head",))
+    fit(potential, [still], batches)
+    torch.testing.assert_close(potential.train()(x).scores.std(0), torch.ones(2), atol=0.1, rtol=0.1)
+    assert (potential.eval()(x).scores.std(0) < 0.7).all()
+
+
 def test_bfloat16_rounds_the_products_and_neither_weights_nor_losses():
     def trained(bfloat16):
         torch.manual_seed(0)
