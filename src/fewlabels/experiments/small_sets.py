@@ -36,7 +36,7 @@ UNTOUCHED = "untouched"
 """The method whose estimator is given a seed and nothing else: joint training that chooses its weight."""
 
 SUMS = (
-    "pretrain+vat", "joint+pseudo_label", "joint+fixmatch", "joint+vat", "joint+label_propagation",
+    "pretrain+vat", "joint+entropy", "joint+pseudo_label", "joint+fixmatch", "joint+vat", "joint+label_propagation",
     "joint+label_propagation+vat",
 )  # fmt: skip
 """Combinations that are compared with their parts."""
