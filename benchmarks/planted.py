@@ -51,7 +51,7 @@ TABLE3 = "experiments/table3.py"
 TRAIN = "train.py"
 
 MUTANTS = [
-    Mutant("transitions transposed, log-partition", "labels.py", "self.e.T.contiguous()", "self.e.contiguous()",
+    Mutant("transitions transposed, log-partition", "chain_partition.py", "self.e.T.contiguous()", "self.e.contiguous()",
            f"{LABELS} log_partition_score"),
     Mutant("transitions transposed, marginals", "labels.py", "transitions.T, self.lengths)",
            "transitions, self.lengths)", f"{LABELS} marginals_equal"),
@@ -71,11 +71,11 @@ MUTANTS = [
            "moved.sum(1)", f"{LABELS} log_partition_score"),
     Mutant("marginals not mirrored back", "labels.py", "forward + _mirror(mirrored, self.lengths) - emissions",
            "forward + mirrored - emissions", f"{LABELS} marginals_equal"),
-    Mutant("pair marginals without the transition weight", "labels.py", "pairs = self.e * torch.bmm",
+    Mutant("pair marginals without the transition weight", "chain_partition.py", "pairs = self.e * torch.bmm",
            "pairs = torch.bmm", f"{LABELS} finite_differences"),
-    Mutant("guard of the rescaled recursion always content", "labels.py", "return ~(exponent < 600.0)",
+    Mutant("guard of the rescaled recursion always content", "chain_partition.py", "return ~(exponent < 600.0)",
            "return exponent.isinf() & False", f"{LABELS} far_beyond or comes_back"),
-    Mutant("guard looks at single steps only", "labels.py", "[1:].sum(0) - log_c.amin(0)",
+    Mutant("guard looks at single steps only", "chain_partition.py", "[1:].sum(0) - log_c.amin(0)",
            "[1:].amax(0) - log_c.amin(0)", f"{LABELS} comes_back"),
     Mutant("sign of the entropy", "labels.py", "return -(log_p.exp() * log_p).sum(-1)",
            "return (log_p.exp() * log_p).sum(-1)", f"{LABELS} entropy"),
