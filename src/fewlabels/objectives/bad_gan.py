@@ -27,11 +27,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, relu
 
-from fewlabels.features import features
 from fewlabels.labels import Categorical
 from fewlabels.layers import in_float32
-from fewlabels.objective import Batch, Objective, Terms, frozen
-from fewlabels.objectives.improved_gan import feature_matching, real_or_fake
+from fewlabels.objective import Batch, Objective, Terms
+from fewlabels.objectives.improved_gan import told_apart
 from fewlabels.objectives.latents import latents
 
 __all__ = ["BadGAN", "Encoder", "pull_away"]
@@ -76,20 +75,12 @@ class BadGAN(Objective):
         data = batch.x_unlabelled
         latent = latents(self.generator, len(data))
         samples = in_float32(self.generator, latent)
-        labels, h = features(potential, torch.cat([data, samples.detach()]))
-        u_data, u_samples = labels.log_partition.split(len(data))
-        with frozen(potential):
-            h_samples = features(potential, samples)[1]
+        terms, labels, h_samples = told_apart(potential, data, samples, self.weight)
+        of_data = Categorical(labels.scores[: len(data)])
         spread = pull_away(h_samples) if self.encoder is None else self.encoder(samples, latent).mean()
-        return Terms(
-            {
-                "real_or_fake": self.weight * real_or_fake(u_data, u_samples),
-                "confidence": self.weight * self.confidence * Categorical(labels.scores[: len(data)]).entropy().mean(),
-                "generator": feature_matching(h[: len(data)].detach(), h_samples),
-                "spread": self.spread * spread,
-            },
-            {"u_data": u_data.detach().mean(), "u_samples": u_samples.detach().mean()},
-        )
+        terms.loss["confidence"] = self.weight * self.confidence * of_data.entropy().mean()
+        terms.loss["spread"] = self.spread * spread
+        return terms
 
 
 class Encoder(nn.Module):

@@ -25,11 +25,12 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from fewlabels.features import features
+from fewlabels.labels import Categorical
 from fewlabels.layers import in_float32
 from fewlabels.objective import Batch, Objective, Terms, frozen
 from fewlabels.objectives.latents import latents
 
-__all__ = ["ImprovedGAN", "feature_matching", "real_or_fake"]
+__all__ = ["ImprovedGAN", "feature_matching", "real_or_fake", "told_apart"]
 
 
 class ImprovedGAN(Objective):
@@ -49,19 +50,24 @@ class ImprovedGAN(Objective):
 
     def forward(self, potential: nn.Module, batch: Batch) -> Terms:
         """The terms above."""
-        data = batch.x_unlabelled
-        samples = in_float32(self.generator, latents(self.generator, len(data)))
-        labels, h = features(potential, torch.cat([data, samples.detach()]))
-        u_data, u_samples = labels.log_partition.split(len(data))
-        with frozen(potential):
-            h_samples = features(potential, samples)[1]
-        return Terms(
-            {
-                "real_or_fake": self.weight * real_or_fake(u_data, u_samples),
-                "generator": feature_matching(h[: len(data)].detach(), h_samples),
-            },
-            {"u_data": u_data.detach().mean(), "u_samples": u_samples.detach().mean()},
-        )
+        samples = in_float32(self.generator, latents(self.generator, len(batch.x_unlabelled)))
+        return told_apart(potential, batch.x_unlabelled, samples, self.weight)[0]
+
+
+def told_apart(potential: nn.Module, data: Tensor, samples: Tensor, weight: float) -> tuple[Terms, Categorical, Tensor]:
+    """The terms of `ImprovedGAN` for these samples, which learn by their features alone.
+
+    Beside them u(x, ·) of the data and, behind them, of the samples, and the samples' features, (B, F).
+    """
+    labels, h = features(potential, torch.cat([data, samples.detach()]))
+    u_data, u_samples = labels.log_partition.split(len(data))
+    with frozen(potential):
+        h_samples = features(potential, samples)[1]
+    loss = {
+        "real_or_fake": weight * real_or_fake(u_data, u_samples),
+        "generator": feature_matching(h[: len(data)].detach(), h_samples),
+    }
+    return Terms(loss, {"u_data": u_data.detach().mean(), "u_samples": u_samples.detach().mean()}), labels, h_samples
 
 
 def real_or_fake(u_data: Tensor, u_samples: Tensor) -> Tensor:
