@@ -171,9 +171,7 @@ def plain_joint() -> Callable[[], None]:
     """A joint step of the paper's MNIST, as its pseudo-code reads."""
     network, stage, batches = stage_of("mnist", "joint")
     generator, recipe = stage.objective.parts[1].generator, PRESETS["mnist"].recipe
-    of_network, of_generator = (
-        torch.optim.RMSprop(part.parameters(), 1e-4, 0.9, 1e-6) for part in (network, generator)
-    )
+    of_network, of_generator = plain_rmsprop(network, 1e-4), plain_rmsprop(generator, 1e-3)
     network.train()
 
     def step() -> None:
@@ -187,11 +185,24 @@ def plain_joint() -> Callable[[], None]:
             10 * nn.functional.cross_entropy(labelled, batch.y) + samples.logsumexp(1).mean()
             - data.logsumexp(1).mean() + 10 * entropy
         )  # fmt: skip
-        of_network.zero_grad()
         loss.backward()
-        of_network.step()
-        of_generator.zero_grad()
+        of_network()
         (revised - proposed).square().sum().backward()
-        of_generator.step()
+        of_generator()
+
+    return step
+
+
+def plain_rmsprop(network: nn.Module, rate: float) -> Callable[[], None]:
+    """RMSprop with ε inside the root, parameter by parameter; gradients are forgotten."""
+    means = [torch.zeros_like(p) for p in network.parameters()]
+
+    @torch.no_grad()
+    def step() -> None:
+        for p, mean in zip(network.parameters(), means, strict=True):
+            assert p.grad is not None
+            mean.mul_(0.9).addcmul_(p.grad, p.grad, value=0.1)
+            p.sub_(rate * p.grad / (mean + 1e-6).sqrt())
+            p.grad = None
 
     return step
