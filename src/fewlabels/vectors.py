@@ -12,6 +12,7 @@ from fewlabels.errors import InputError
 from fewlabels.image import ConvGenerator, ConvNet, cifar10_body, small_body, svhn_body
 from fewlabels.labels import Categorical
 from fewlabels.layers import initialise_from_data
+from fewlabels.objective import noiseless
 from fewlabels.objectives.latents import latents
 from fewlabels.objectives.nrf import InclusiveNRF
 from fewlabels.objectives.persistent_cd import PersistentCD
@@ -159,7 +160,7 @@ def empty_potential(own: nn.Module | None, preset: Preset, shape: Sequence[int],
         Where the user's network does not give one score for each class.
     """
     if own is not None:
-        return _checked(copy.deepcopy(own), shape, labels)
+        return _checked(copy.deepcopy(own).cpu(), shape, labels)
     return preset.potential(shape, labels)
 
 
@@ -185,7 +186,7 @@ def build_players(
     ``rows`` of the data have the labels ``y``.
     """
     if own is not None:
-        generator = _checked_generator(copy.deepcopy(own), data.shape[1:])
+        generator = _checked_generator(copy.deepcopy(own).cpu(), data.shape[1:])
     else:
         generator = preset.generator(data.amin(0).cpu(), data.amax(0).cpu())
         if isinstance(generator, ConvGenerator):
@@ -215,9 +216,8 @@ def proposals(stages: Sequence[Stage], count: int) -> Tensor | None:
 
 def _checked(network: nn.Module, shape: Sequence[int], labels: int) -> nn.Module:
     """The user's network as a potential, if it is one."""
-    training = network.training
-    out = _tried("potential", network.eval(), torch.zeros(2, *shape))
-    network.train(training)
+    with noiseless(network):
+        out = _tried("potential", network, torch.zeros(2, *shape))
     scores = out.scores if isinstance(out, Categorical) else out
     if not isinstance(scores, Tensor) or scores.shape != (2, labels):
         raise InputError(
@@ -235,9 +235,8 @@ def _checked_generator(network: nn.Module, shape: Sequence[int]) -> nn.Module:
             "Expected the generator to have an integer attribute latent, the width of what it maps to inputs, got "
             f"{latent!r}: set it."
         )
-    training = network.training
-    out = _tried("generator", network.eval(), torch.zeros(2, latent))
-    network.train(training)
+    with noiseless(network):
+        out = _tried("generator", network, torch.zeros(2, latent))
     if not isinstance(out, Tensor) or out.shape != (2, *shape):
         raise InputError(
             f"Expected the generator to map latents of shape (2, {latent}) to inputs of shape (2, {_listed(shape)}), "
