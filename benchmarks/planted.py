@@ -43,7 +43,7 @@ SENTENCES, VOCABULARY = "sequence/sentences.py", "sequence/vocabulary.py"
 SPANS = "sequence/spans.py"
 POOL = "data/pool.py"
 CORPORA = "experiments/corpora.py"
-CURVE = "learning_curve.py"
+CURVE, TRIALS = "learning_curve.py", "trials.py"
 FINGERPRINT = "fingerprint.py"
 RUNNER = "experiments/runner.py"
 TABLES = "experiments/tables.py"
@@ -294,7 +294,7 @@ MUTANTS = [
            "test_sequence.py site_scores"),
     Mutant("backward states not mirrored", ENCODER, "after, at = (_take(part, mirror) for part in",
            "after, at = (part for part in", "test_sequence.py padding or around"),
-    Mutant("stop scores at the padded end", POTENTIAL, "(position == lengths.unsqueeze(1) - 1)",
+    Mutant("stop scores at the padded end", "sequence/chain_head.py", "(position == lengths.unsqueeze(1) - 1)",
            "(position == emissions.shape[1] - 1).expand(len(lengths), -1)", "test_sequence.py stop"),
     Mutant("randomness does not depend on the step", TRAIN, "_seed_global(_mix(*seed, step))",
            "_seed_global(_mix(*seed))", "test_train.py new_noise"),
@@ -467,7 +467,7 @@ MUTANTS = [
            "self.log_unigram)[ids.clamp(max=self.own - 1)]", "test_sequence.py of_their_own"),
     Mutant("a long sentence's last piece left out", SENTENCES, "piece + 1))",
            "piece + 1 - (piece + 1 == pieces[row])))", "test_sentences.py pieces"),
-    Mutant("spelling dropped once", POTENTIAL, "dropout(spelt, self.preset.spelling_drop, self.training)", "spelt",
+    Mutant("spelling dropped once", "sequence/word_vectors.py", "dropout(spelt, self.preset.spelling_drop, self.training)", "spelt",
            "test_sequence.py dropped_once"),
     Mutant("ψ not tied to the vectors read", POTENTIAL, "vectors, ends = encoded.word[..., : self.words.size]",
            "vectors, ends = self.words(x.values)", "test_sequence.py one_mask"),
@@ -531,11 +531,11 @@ MUTANTS = [
            "np.arange(len(pool.words), dtype=np.int32)", "test_corpus.py with_a_pool"),
     Mutant("all learns where the head is to", "sentence_methods.py", 'if self.finetune == "head" else stage',
            "if False else stage", "test_tagger.py head_alone"),
-    Mutant("a fold learns its own labels", CURVE, "trials.append(_Trial(share, train, known[",
-           "trials.append(_Trial(share, np.arange(len(codes)), known[", "test_learning_curve.py did_not_see"),
-    Mutant("labels taken away are learnt", CURVE, "y[i] = examples.unlabelled", "pass",
+    Mutant("a fold learns its own labels", TRIALS, "trials.append(Trial(share, train, known[",
+           "trials.append(Trial(share, np.arange(len(codes)), known[", "test_learning_curve.py did_not_see"),
+    Mutant("labels taken away are learnt", TRIALS, "y[i] = examples.unlabelled", "pass",
            "test_learning_curve.py did_not_see"),
-    Mutant("shares taken without regard to class", CURVE, "draw_proportion(codes[known],", "draw_proportion(0 * codes[known],",
+    Mutant("shares taken without regard to class", TRIALS, "draw_proportion(codes[known],", "draw_proportion(0 * codes[known],",
            "test_learning_curve.py of_each_class"),
     Mutant("a flattening curve goes on falling", CURVE, "return self._law_from(1) if flattens else law", "return law",
            "test_learning_curve.py flattens"),
@@ -551,7 +551,7 @@ MUTANTS = [
            "test_learning_curve.py verdicts"),
     Mutant("what was chosen is chosen again", CURVE, "wanted = chosen | {", "wanted = {} | {",
            "test_learning_curve.py keeps_what"),
-    Mutant("the state of another curve", CURVE, 'if held["key"] != self.key:', "if False:",
+    Mutant("the state of another curve", TRIALS, 'if held["key"] != self.key:', "if False:",
            "test_learning_curve.py refused"),
     Mutant("a curve of another seed", "run_folder.py", 'set_params(random_state=run["seed"])', "set_params()",
            "test_cli.py seed_of_the_model"),

@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
+from fewlabels.claim import claim_folder, claimed_folder, read_run
 from fewlabels.errors import InputError
-from fewlabels.files import claim_folder, claimed_folder, read_run, read_utf8, write_atomically
+from fewlabels.files import read_utf8, write_atomically
 
 RUN = {"method": "joint", "seed": 0}
 

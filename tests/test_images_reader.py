@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fewlabels.data.images import contact_sheet, read_images
+from fewlabels.data.contact_sheet import contact_sheet
+from fewlabels.data.images import read_images
 from fewlabels.errors import InputError
 
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4)

@@ -19,9 +19,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from fewlabels.claim import claimed_folder
 from fewlabels.errors import InputError
 from fewlabels.exits import exit_codes, run_or_keep
-from fewlabels.files import claimed_folder, read_utf8, write_atomically
+from fewlabels.files import read_utf8, write_atomically
 from fewlabels.kinds import KINDS, Data, Kind, kind_of, plain, refuse_label
 from fewlabels.reproduce import reproduce
 from fewlabels.run_folder import (

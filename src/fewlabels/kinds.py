@@ -105,7 +105,8 @@ def _image_training(data: Path, unlabelled: Path | None, label: str | None) -> D
 
 
 def _image_inputs(data: Path, run: dict[str, Any], labelled: bool) -> Data:
-    from fewlabels.data.images import as_rgb, read_images
+    from fewlabels.data.contact_sheet import as_rgb
+    from fewlabels.data.images import read_images
 
     x, y, names = read_images(data)
     if run["columns"] == CHANNELS[3]:
@@ -118,7 +119,7 @@ def _image_inputs(data: Path, run: dict[str, Any], labelled: bool) -> Data:
 def _image_samples(x: Any, out: Path, run: dict[str, Any]) -> dict[Path, bytes]:
     import numpy as np
 
-    from fewlabels.data.images import contact_sheet
+    from fewlabels.data.contact_sheet import contact_sheet
 
     x = np.rint(x).clip(0, 255).astype(np.uint8)
     stream = io.BytesIO()

@@ -23,8 +23,6 @@ with r_i(s) = w_i(s) - e(s) m_i.  α² + β² is for one more label that might h
 change in a few examples would pass for certainty (Agresti and Min, 2005, add a half to each count of matched pairs).
 """
 
-import json
-from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -32,19 +30,12 @@ import joblib
 import numpy as np
 from sklearn.base import clone
 
-from fewlabels.data.draws import draw_proportion
 from fewlabels.data.pool import Pool
-from fewlabels.errors import InputError
-from fewlabels.files import read_utf8, write_atomically
 from fewlabels.fingerprint import fingerprint
-from fewlabels.model_selection import LabelledKFold
 from fewlabels.progress import progress_bar
-from fewlabels.validation import check_labels, check_tags
+from fewlabels.trials import SHARES, Finished, examples_of, labelled, trials_of, try_out
 
 __all__ = ["LearningCurve"]
-
-SHARES = (0.25, 0.5, 1.0)
-"""Of the labels outside a fold."""
 
 SURE = 1.65
 """Standard errors that chance exceeds, to one side, in one case of 20."""
@@ -124,13 +115,13 @@ class LearningCurve(NamedTuple):
         >>> curve.verdict.startswith("More labels ")
         True
         """
-        examples = _examples(X, y)
-        trials = _trials(examples.codes, folds, random_state)
+        examples = examples_of(X, y)
+        trials = trials_of(examples.codes, folds, random_state)
         model = _settled(estimator)
         told = model, examples, None if pool is None else len(pool), folds, random_state
-        finished = _Finished(checkpoint, "" if checkpoint is None else fingerprint(*told))
+        finished = Finished(checkpoint, "" if checkpoint is None else fingerprint(*told))
         missing = [i for i in range(len(trials)) if i not in finished.wrong]
-        jobs = (joblib.delayed(_try)(clone(model), examples, trials[i], pool) for i in missing)
+        jobs = (joblib.delayed(try_out)(clone(model), examples, trials[i], pool) for i in missing)
         with progress_bar(verbose) as report:
             report("trying shares of the labels", len(finished.wrong), len(trials))
             done = joblib.Parallel(n_jobs, return_as="generator")(jobs)
@@ -141,7 +132,7 @@ class LearningCurve(NamedTuple):
         for i, trial in enumerate(trials):
             wrong[trial.share, trial.test] = finished.wrong[i]
         known = examples.codes >= 0
-        return cls(_labelled(trials), wrong[:, known], examples.size[known])
+        return cls(labelled(trials), wrong[:, known], examples.size[known])
 
     @property
     def errors(self) -> np.ndarray:
@@ -225,108 +216,3 @@ def _settled(estimator: Any) -> Any:
     wanted = chosen | {"start": None, "checkpoint": None, "verbose": False}
     copy: Any = clone(estimator)
     return copy.set_params(**{name: value for name, value in wanted.items() if name in copy.get_params()})
-
-
-class _Examples(NamedTuple):
-    """Inputs; what to learn of each, and what stands for nothing; numbers of classes (-1: unlabelled); m_i.
-
-    Of rows, x and y are arrays, and y the numbers of classes; of sentences lists, all of one class or unlabelled.
-    """
-
-    x: Any
-    y: Any
-    unlabelled: int | None
-    codes: np.ndarray
-    size: np.ndarray
-
-
-def _examples(X: Any, y: Any) -> _Examples:
-    if y is not None and _are_tags(y):
-        check_tags(X, y)
-        codes = np.array([-1 if tags is None else 0 for tags in y])
-        return _Examples(list(X), list(y), None, codes, np.array([len(words) for words in X]))
-    codes = check_labels(y, len(X))[1]
-    return _Examples(np.asarray(X), codes, -1, codes, np.ones(len(codes), dtype=int))
-
-
-def _are_tags(y: Any) -> bool:
-    """Whether there are many labels for an example; a column of labels has rows that are arrays, too, but is none."""
-    return getattr(y, "ndim", 1) == 1 and any(isinstance(one, list | tuple | np.ndarray) for one in y)
-
-
-class _Trial(NamedTuple):
-    """A fit: which share of the labels, the rows to learn from, those of them with labels, and the rows to be tried."""
-
-    share: int
-    train: np.ndarray
-    kept: np.ndarray
-    test: np.ndarray
-
-
-def _trials(codes: np.ndarray, folds: int, seed: int) -> list[_Trial]:
-    """All fits, those with few labels first.
-
-    Raises
-    ------
-    InputError
-        Too few labels for the folds, or for shares that differ.
-    """
-    trials = []
-    for share, (train, test) in product(range(len(SHARES)), list(LabelledKFold(folds, seed).split(codes, codes))):
-        known = train[codes[train] >= 0]
-        trials.append(_Trial(share, train, known[draw_proportion(codes[known], SHARES[share], seed)], test))
-    labelled = _labelled(trials)
-    if not (np.diff(labelled) > 0).all():
-        raise InputError(
-            "Expected labels enough that a quarter, a half and all of those outside a fold differ in number, got "
-            f"{', '.join(f'{n:g}' for n in labelled)}: label more examples."
-        )
-    return trials
-
-
-def _labelled(trials: list[_Trial]) -> np.ndarray:
-    """Labelled examples learnt from at each share, averaged over folds, (S,)."""
-    return np.array([np.mean([len(one.kept) for one in trials if one.share == i]) for i in range(len(SHARES))])
-
-
-def _try(estimator: Any, examples: _Examples, trial: _Trial, pool: Pool | None) -> list[int]:
-    """w_i of the rows to be tried, by the estimator fitted on the others."""
-    y = examples.y.copy()
-    for i in np.setdiff1d(trial.train, trial.kept):
-        y[i] = examples.unlabelled
-    x, y = _take(examples.x, trial.train), _take(y, trial.train)
-    fitted = estimator.fit(x, y) if pool is None else estimator.fit(x, y, pool=pool)
-    pairs = zip(fitted.predict(_take(examples.x, trial.test)), _take(examples.y, trial.test), strict=True)
-    return [int((np.atleast_1d(ours) != np.atleast_1d(theirs)).sum()) for ours, theirs in pairs]
-
-
-def _take(values: Any, rows: np.ndarray) -> Any:
-    """Some rows of an array or a list."""
-    return values[rows] if isinstance(values, np.ndarray) else [values[i] for i in rows]
-
-
-class _Finished:
-    """w_i by the number of the fit, kept in a file if there is one."""
-
-    def __init__(self, path: str | Path | None, key: str) -> None:
-        self.path, self.key, self.wrong = None if path is None else Path(path), key, dict[int, list[int]]()
-        if self.path is not None and self.path.exists():
-            self.wrong = self._read(self.path)
-
-    def add(self, i: int, wrong: list[int]) -> None:
-        self.wrong[i] = wrong
-        if self.path is not None:
-            write_atomically(self.path, json.dumps({"key": self.key, "wrong": self.wrong}).encode())
-
-    def _read(self, path: Path) -> dict[int, list[int]]:
-        try:
-            held = json.loads(read_utf8(path))
-            wrong = {int(i): counts for i, counts in held["wrong"].items()}
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise InputError(f"{path}: expected the state of a learning curve, came something else") from error
-        if held["key"] != self.key:
-            raise InputError(
-                f"{path}: expected the state of this very curve, came that of other data or parameters: choose another "
-                "checkpoint or delete it"
-            )
-        return wrong

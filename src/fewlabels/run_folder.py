@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fewlabels.claim import SETTINGS, read_run
 from fewlabels.errors import InputError
 from fewlabels.exits import stop
-from fewlabels.files import SETTINGS, read_run, read_utf8, write_atomically
+from fewlabels.files import read_utf8, write_atomically
 from fewlabels.kinds import KINDS, Data, plain
 
 if TYPE_CHECKING:

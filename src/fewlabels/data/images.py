@@ -1,7 +1,5 @@
 """Images: folders of class folders, folders of unlabelled images, and `.npz` archives, all as one uint8 array."""
 
-import io
-import math
 import struct
 import warnings
 import zipfile
@@ -12,10 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fewlabels.data.contact_sheet import as_rgb
 from fewlabels.data.tables import parse_labels
 from fewlabels.errors import InputError
 
-__all__ = ["Images", "as_rgb", "contact_sheet", "read_images"]
+__all__ = ["Images", "read_images"]
 
 _GREY_MODES = {"1", "L", "LA", "La"}
 _DEEP_MODES = ("I", "F")
@@ -70,29 +69,6 @@ def read_images(path: str | Path, unlabelled: str | Path | None = None) -> Image
         return images
     more = _read(Path(unlabelled), None)
     return _joined(images, more._replace(y=_without_labels(len(more.x))))
-
-
-def contact_sheet(x: NDArray[Any]) -> bytes:
-    """Return images side by side, in a square of rows and columns, as the bytes of a PNG file; needs matplotlib.
-
-    Parameters
-    ----------
-    x : array (N, H, W) or (N, H, W, C)
-        uint8, or float in [0, 1], beyond which it is clipped; C is 1 or 3.
-    """
-    from matplotlib import image
-
-    x = x if x.dtype == np.uint8 else np.rint(255 * np.clip(x, 0, 1)).astype(np.uint8)
-    x = as_rgb(x[..., None] if x.ndim == 3 else x)
-    n, height, width, _ = x.shape
-    columns = math.ceil(math.sqrt(n))
-    rows = math.ceil(n / columns)
-    padded = np.full((rows * columns, height + 1, width + 1, 3), 255, dtype=np.uint8)
-    padded[:n, :height, :width] = x
-    grid = padded.reshape(rows, columns, height + 1, width + 1, 3).swapaxes(1, 2)
-    stream = io.BytesIO()
-    image.imsave(stream, grid.reshape(rows * (height + 1), columns * (width + 1), 3), format="png")
-    return stream.getvalue()
 
 
 def _read(path: Path, excluded: Path | None) -> Images:
@@ -230,11 +206,6 @@ def _joined(first: Images, second: Images) -> Images:
     if first.x.shape[3] != second.x.shape[3]:
         xs = [as_rgb(x) for x in xs]
     return Images(np.concatenate(xs), np.concatenate([first.y, second.y]), first.names + second.names)
-
-
-def as_rgb(x: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return images (..., C) with three channels: grey ones in all three."""
-    return x if x.shape[-1] == 3 else np.repeat(x, 3, axis=-1)
 
 
 def _check_sizes(first: NDArray[Any], first_name: object, other: NDArray[Any], other_name: object) -> None:

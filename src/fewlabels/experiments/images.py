@@ -20,9 +20,9 @@ from rich.console import Console
 
 from fewlabels.calibration import calibrate
 from fewlabels.classifier import SemiSupervisedClassifier
+from fewlabels.data.contact_sheet import contact_sheet
 from fewlabels.data.draws import draw_per_class, draw_proportion
 from fewlabels.data.image_sets import Splits, read_cifar10, read_mnist, read_svhn
-from fewlabels.data.images import contact_sheet
 from fewlabels.experiments.image_tables import write_fig1, write_table2
 from fewlabels.experiments.outside import OUTSIDE, fit_outside
 from fewlabels.experiments.published import TABLE_2 as PAPER_ROWS

@@ -294,7 +294,7 @@ def _exact(value: object) -> object:
 
 def write_tables(path: Path) -> str:
     """Write the tables of a file of stored runs beside it, as .txt, .csv and .html, and return the text."""
-    from fewlabels.experiments.page import page
+    from fewlabels.experiments.tables_page import page
 
     runs = read_runs(path)
     cells = grid(runs)

@@ -20,184 +20,25 @@ stands for an end of the sentence.
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 
 from fewlabels.errors import InputError
 from fewlabels.labels import LinearChain
+from fewlabels.sequence.chain_head import ChainHead, spread
 from fewlabels.sequence.encoder import Encoded, Encoder
 from fewlabels.sequence.presets import TINY, Preset
 from fewlabels.sequence.sentences import Padded
+from fewlabels.sequence.sites import LinearSites, RectifiedSites
 from fewlabels.sequence.spans import Moves
-from fewlabels.sequence.spelling import CharCNN, FeatureBag
 from fewlabels.sequence.vocabulary import Spelling
+from fewlabels.sequence.word_vectors import WordVectors
 
-__all__ = ["ChainHead", "TaggingPotential", "WordVectors"]
+__all__ = ["TaggingPotential"]
 
 COLUMN = 20
 """Length of the vector of a further feature of a token."""
-
-IMPOSSIBLE = -1e4
-"""Score of a label that may not begin or end a sentence: exp of it is 0, and sums keep their precision."""
-
-
-class WordVectors(nn.Module):
-    """One vector a word: its own and that of its spelling, added or side by side.
-
-    A word without a vector of its own has that of the unknown word, and its own spelling.
-
-    Parameters
-    ----------
-    spelling
-        What spells the vocabulary's words.
-    own
-        Ids below it have a vector of their own.
-    preset
-        Sizes, and dropout in training.
-    """
-
-    def __init__(self, spelling: Spelling, own: int, preset: Preset) -> None:
-        super().__init__()
-        self.own, self.preset = own, preset
-        self.word = nn.Embedding(own, preset.size)
-        self.speller = CharCNN(spelling, preset.filters) if preset.filters else FeatureBag(spelling, preset.size)
-        self.size = preset.size + self.speller.size * (preset.filters > 0)
-        self.edge = nn.Parameter(torch.empty(2, self.size))  # vectors of sentence start and end
-        nn.init.normal_(self.word.weight, std=0.1)
-        self.speller.reset_parameters()
-        nn.init.normal_(self.edge, std=0.1)
-
-    @torch.no_grad()
-    def start_from(self, vectors: Tensor) -> None:
-        """Set words' own vectors, (own, size)."""
-        expected = tuple(self.word.weight.shape)
-        if tuple(vectors.shape) != expected:
-            raise InputError(f"Expected {expected[0]} vectors of {expected[1]} numbers, got {tuple(vectors.shape)}.")
-        self.word.weight.copy_(vectors)
-
-    def respell(self, spelling: Spelling) -> None:
-        """Read further words: ids from the vocabulary's size on are unknown words spelt as given there."""
-        self.speller.spelling = spelling
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """Vectors (..., D) of word ids of any shape; each distinct word is spelt once."""
-        known = ids.masked_fill(ids >= self.own, 0)
-        if self.training and self.preset.word_dropout:
-            known = known.masked_fill(torch.rand(known.shape, device=known.device) < self.preset.word_dropout, 0)
-        distinct, place = ids.unique(return_inverse=True)
-        spelt = nn.functional.embedding(place, self.speller(distinct))
-        if not self.preset.filters:
-            return self.word(known) + spelt
-        return torch.cat([self.word(known), dropout(spelt, self.preset.spelling_drop, self.training)], -1)
-
-
-class ChainHead(nn.Module):
-    """Emissions, transitions, start and stop scores of a linear chain.
-
-    Parameters
-    ----------
-    size
-        Length of what emissions read.
-    labels
-        K.
-    boundary
-        Whether labels have start and stop scores.
-    allowed
-        What labels may do; p(y | x) of anything else is 0.  Training tags must keep to it.  None: everything.
-    uniform
-        Weights start from U(-uniform, uniform); None: emissions from the layer's default, the others from 0.
-    """
-
-    forbidden: Tensor
-    edges: Tensor
-
-    def __init__(
-        self, size: int, labels: int, boundary: bool = True, allowed: Moves | None = None, uniform: float | None = None
-    ) -> None:
-        super().__init__()
-        self.uniform = uniform
-        self.emission = nn.Linear(size, labels)
-        self.transition = nn.Parameter(torch.empty(labels, labels))
-        self.start = nn.Parameter(torch.empty(labels)) if boundary else None
-        self.stop = nn.Parameter(torch.empty(labels)) if boundary else None
-        everything = np.ones(labels, bool)
-        start, follow, stop = allowed or Moves(everything, np.ones((labels, labels), bool), everything)
-        self.register_buffer("forbidden", torch.from_numpy(~follow), persistent=False)
-        edges = torch.from_numpy(~np.stack([start, stop])) * IMPOSSIBLE
-        self.register_buffer("edges", edges, persistent=False)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Start afresh; without ``uniform``, from no preference among transitions."""
-        self.emission.reset_parameters()
-        for parameter in (self.emission.bias, self.transition, self.start, self.stop):
-            if parameter is not None:
-                nn.init.zeros_(parameter)
-        if self.uniform is not None:
-            _spread(self, self.uniform)
-
-    @property
-    def transitions(self) -> Tensor:
-        """A, (K, K), with -inf for what is forbidden."""
-        return self.transition.masked_fill(self.forbidden, -torch.inf)
-
-    def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
-        """Emissions (B, T, K), start and stop scores included."""
-        emissions = self.emission(states)
-        emissions = emissions.to(torch.promote_types(emissions.dtype, torch.float32))  # also under autocast
-        position = torch.arange(emissions.shape[1], device=lengths.device)
-        start, stop = self.edges.to(emissions.dtype)
-        start = start if self.start is None else start + self.start
-        stop = stop if self.stop is None else stop + self.stop
-        first = (position == 0).unsqueeze(-1) * start
-        last = (position == lengths.unsqueeze(1) - 1).unsqueeze(-1) * stop
-        return emissions + first + last
-
-
-class LinearSites(nn.Module):
-    """σ_i(w) as one linear layer of the states, and a level for each word over the unigram distribution.
-
-    Parameters
-    ----------
-    state, size
-        Length of a direction's state and of a word's vector.
-    words
-        How many have a level of their own.
-    """
-
-    def __init__(self, state: int, size: int, words: int) -> None:
-        super().__init__()
-        self.context = nn.Linear(2 * state, size)  # [G_f, G_b]
-        self.level = nn.Parameter(torch.zeros(words))  # c, relative to the unigram distribution
-
-    def forward(self, around: Tensor) -> Tensor:
-        """What scores words, (..., D), of the states on either side, (..., 2 S)."""
-        return self.context(around)
-
-
-class RectifiedSites(nn.Module):
-    """σ_i(w) by a rectified layer for each direction, as the paper's code.
-
-    Parameters
-    ----------
-    state, size
-        Length of a direction's state and of a word's vector.
-    """
-
-    def __init__(self, state: int, size: int) -> None:
-        super().__init__()
-        self.forwards, self.backwards = nn.Linear(state, size), nn.Linear(state, size)
-
-    def forward(self, around: Tensor) -> Tensor:
-        """What scores words, (..., D), of the states on either side, (..., 2 S)."""
-        return self.directions(around).sum(-2)
-
-    def directions(self, around: Tensor) -> Tensor:
-        """The part of each direction, (..., 2, D)."""
-        before, after = around.chunk(2, -1)
-        return torch.stack([self.forwards(before), self.backwards(after)], -2).relu()
 
 
 class TaggingPotential(nn.Module):
@@ -266,7 +107,7 @@ class TaggingPotential(nn.Module):
             RectifiedSites(state, self.words.size) if preset.tied else LinearSites(state, self.words.size, self.own)
         )
         if preset.uniform is not None:
-            _spread(self, preset.uniform)
+            spread(self, preset.uniform)
         self.columns = nn.ModuleList(_column(ids) for ids in columns)
         if vectors is not None:
             self.words.start_from(vectors)
@@ -368,11 +209,3 @@ class TaggingPotential(nn.Module):
 def _column(ids: int) -> nn.Embedding:
     """Vectors of a further feature of tokens, which an absent one leaves at 0."""
     return nn.Embedding.from_pretrained(torch.empty(ids, COLUMN).uniform_(-0.1, 0.1), freeze=False, padding_idx=0)
-
-
-@torch.no_grad()
-def _spread(module: nn.Module, width: float) -> None:
-    """Draw matrices and larger arrays from U(-width, width); biases stay as they are."""
-    for parameter in module.parameters():
-        if parameter.dim() > 1:
-            parameter.uniform_(-width, width)
