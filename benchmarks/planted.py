@@ -660,4 +660,8 @@ MUTANTS = [
            "test_experiments.py however_wide"),
     Mutant("sentences run together in a hash", "run_folder.py", '(" ".join(words) + "\\n").encode()', '" ".join(words).encode()',
            "test_cli.py digest_of_text"),
+    Mutant("an unknown class for the first", "evaluation.py", "place.get(label, len(classes))", "place.get(label, 0)",
+           "test_cli.py how_sure"),
+    Mutant("the interval of what is right", "evaluation.py", "(p.argmax(1) != y).sum()", "(p.argmax(1) == y).sum() * 2",
+           "test_cli.py how_sure"),
 ]  # fmt: skip

@@ -437,6 +437,23 @@ def test_evaluate_tells_the_scores_of_spans_where_tags_are_spans(work):
     assert "spans" not in json.loads(run("evaluate", "other", "test.conll", "--json"))
 
 
+def test_evaluate_tells_how_sure_an_error_is(work):
+    """Figures by hand: one of two labelled rows is wrong, since its class is unknown, at p = 1 / (1 + 1/82) each."""
+    Path("train.csv").write_text("a,y\n0,p\n9,q\n")
+    run("fit", "train.csv", "--label", "y", "--out", "out")
+    Path("test.csv").write_text("a,y\n0,p\n4,\n9,new\n")
+    result = json.loads(run("evaluate", "out", "test.csv", "--json"))
+    z = 1.959964  # beyond it lie 2.5 % of a normal distribution
+    half = z / (1 + z**2 / 2) * np.sqrt(1 / 8 + z**2 / 16)  # Wilson, 1927
+    assert result["error_interval"] == pytest.approx([0.5 - half, 0.5 + half], abs=1e-6)
+    assert result["calibration_error"] == pytest.approx(82 / 83 - 0.5)
+    shown = run("evaluate", "out", "test.csv")
+    assert "an error from 9.45% to 90.55%" in shown
+    assert "48.8 points off" in shown
+    run("fit", "small.conll", "--out", "words")
+    assert "error_interval" not in json.loads(run("evaluate", "words", "small.conll", "--json"))
+
+
 def test_evaluate_matches_labels_by_their_text(work):
     """A test file that happens to hold only integers must match a model whose classes were text, and the reverse."""
     Path("text.csv").write_text("a,y\n0,1\n9,b\n")

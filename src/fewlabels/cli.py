@@ -10,7 +10,6 @@ import io
 import json
 import shlex
 import sys
-from collections import Counter
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -21,6 +20,7 @@ from rich.table import Table
 
 from fewlabels.claim import claimed_folder
 from fewlabels.errors import InputError
+from fewlabels.evaluation import certainty, count_errors, most_confused, named_alike, span_scores
 from fewlabels.exits import exit_codes, run_or_keep
 from fewlabels.files import read_utf8, write_atomically
 from fewlabels.kinds import KINDS, Data, Kind, kind_of, plain, refuse_label
@@ -204,45 +204,25 @@ def evaluate(
 ) -> None:
     """Compare predictions with the labels of DATA; rows without a label are left out.
 
-    Where the tags of sentences write down spans, as in chunking, their precision, recall and F1 are told, too.
+    Of rows and images, also how sure the error is, and how far the probabilities can be trusted.  Where the tags of
+    sentences write down spans, as in chunking, their precision, recall and F1.
     """
-    from fewlabels.data.tables import canonical
-    from fewlabels.sequence.spans import encode_spans
-
     fitted, given = _open(model, data, labelled=True, label=label)
     classes = [plain(name) for name in fitted.estimator.classes_]
-    known = {canonical(name): name for name in classes} | {str(name): name for name in classes}
     truth, predicted = fitted.kind.pairs(fitted.estimator, given)
     if not truth:
         raise InputError(f"{data}: expected labels to compare with, came none")
-    result = _errors(
-        [known.get(str(name), known.get(canonical(name), name)) for row in truth for name in row],
-        [plain(name) for row in predicted for name in row],
-    )
-    of_spans = fitted.run["kind"] == "sequences" and encode_spans([*truth, *predicted])
-    spans = _span_scores(truth, predicted) if of_spans else {}
-    result |= {"spans": spans} if spans else {}
+    flat = named_alike([name for row in truth for name in row], classes)
+    result = count_errors(flat, [plain(name) for row in predicted for name in row])
+    if fitted.run["kind"] == "sequences":
+        spans = span_scores(truth, predicted)
+        result |= {"spans": spans} if spans else {}
+    else:
+        result |= certainty(flat, classes, fitted.estimator.predict_proba(given.x[given.y != -1]))
     if as_json:
         typer.echo(json.dumps(result, ensure_ascii=False))
-        return
-    rows = [
-        [name, str(one["examples"]), str(one["errors"]), f"{one['error']:.2%}"]
-        for name, one in result["classes"].items()
-    ]
-    _show(["class", "examples", "errors", "error"], rows)
-    confused = _most_confused(result["confusion"])
-    if confused:
-        _show(["class", "taken for", "examples"], confused)
-    if spans:
-        columns = ("spans", "precision", "recall", "f1")
-        _show(
-            ["type", *columns],
-            [
-                [name or "all", str(one["spans"]), *(f"{one[column]:.2%}" for column in columns[1:])]
-                for name, one in spans.items()
-            ],
-        )
-    typer.echo(f"error {result['error']:.2%}, accuracy {result['accuracy']:.2%} of {result['examples']} examples")
+    else:
+        _show_errors(result)
 
 
 @app.command()
@@ -305,36 +285,32 @@ def _open(model: Path, data: Path, labelled: bool, label: str | None = None) -> 
     return _load(model), given
 
 
-def _errors(truth: list[Any], predicted: list[Any]) -> dict[str, Any]:
-    """Count errors, in all and by true class, and what was taken for what."""
-    wrong = [one != other for one, other in zip(truth, predicted, strict=True)]
-    classes = {}
-    for name in sorted(set(truth), key=str):
-        own = [error for error, label in zip(wrong, truth, strict=True) if label == name]
-        classes[str(name)] = {"examples": len(own), "errors": sum(own), "error": sum(own) / len(own)}
-    error = sum(wrong) / len(wrong)
-    counts = Counter(zip(map(str, truth), map(str, predicted), strict=True))
-    confusion = {name: {other: n for (one, other), n in sorted(counts.items()) if one == name} for name in classes}
-    return {
-        "error": error, "accuracy": 1 - error, "examples": len(wrong), "classes": classes, "confusion": confusion,
-    }  # fmt: skip
-
-
-def _most_confused(confusion: dict[str, dict[str, int]]) -> list[list[str]]:
-    """The most frequent mistakes: the true class, what it was taken for, and how often."""
-    mistakes = [(n, one, other) for one, row in confusion.items() for other, n in row.items() if one != other]
-    return [[one, other, str(n)] for n, one, other in sorted(mistakes, key=lambda m: (-m[0], m[1:]))[:_CONFUSIONS]]
-
-
-def _span_scores(truth: list[list[str]], predicted: list[list[str]]) -> dict[str, dict[str, float]]:
-    """Scores of spans by type, and of all under ""; read leniently, as the official scorer of CoNLL does."""
-    from fewlabels.sequence.spans import read_spans, score_spans
-
-    scores = score_spans([read_spans(tags) for tags in truth], [read_spans(tags) for tags in predicted])
-    return {
-        kind: {"spans": one.true, "precision": one.precision, "recall": one.recall, "f1": one.f1}
-        for kind, one in scores.items()
-    }
+def _show_errors(result: dict[str, Any]) -> None:
+    """What `evaluate` found, for people."""
+    rows = [
+        [name, str(one["examples"]), str(one["errors"]), f"{one['error']:.2%}"]
+        for name, one in result["classes"].items()
+    ]
+    _show(["class", "examples", "errors", "error"], rows)
+    confused = most_confused(result["confusion"], _CONFUSIONS)
+    if confused:
+        _show(["class", "taken for", "examples"], confused)
+    if "spans" in result:
+        columns = ("spans", "precision", "recall", "f1")
+        _show(
+            ["type", *columns],
+            [
+                [name or "all", str(one["spans"]), *(f"{one[column]:.2%}" for column in columns[1:])]
+                for name, one in result["spans"].items()
+            ],
+        )
+    typer.echo(f"error {result['error']:.2%}, accuracy {result['accuracy']:.2%} of {result['examples']} examples")
+    if "error_interval" in result:
+        low, high = result["error_interval"]
+        typer.echo(
+            f"on more such data, an error from {low:.2%} to {high:.2%} (95% interval); probabilities are "
+            f"{100 * result['calibration_error']:.1f} points off what comes true, on average (calibration error)"
+        )
 
 
 def _show(headings: list[str], rows: list[list[str]]) -> None:
