@@ -441,7 +441,7 @@ def test_evaluate_tells_how_sure_an_error_is(work):
     """Figures by hand: one of two labelled rows is wrong, since its class is unknown, at p = 1 / (1 + 1/82) each."""
     Path("train.csv").write_text("a,y\n0,p\n9,q\n")
     run("fit", "train.csv", "--label", "y", "--out", "out")
-    Path("test.csv").write_text("a,y\n0,p\n4,\n9,new\n")
+    Path("test.csv").write_text("a,y\n0,p\n4,\n0,new\n")
     result = json.loads(run("evaluate", "out", "test.csv", "--json"))
     z = 1.959964  # beyond it lie 2.5 % of a normal distribution
     half = z / (1 + z**2 / 2) * np.sqrt(1 / 8 + z**2 / 16)  # Wilson, 1927
