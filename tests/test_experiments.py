@@ -372,7 +372,7 @@ def table3(monkeypatch, serially):
 
     monkeypatch.setattr(table3, "SemiSupervisedTagger", Tagger)
     monkeypatch.setattr(table3, "run_jobs", serially)
-    monkeypatch.setattr("fewlabels.experiments.page.page", lambda cells, runs: "<html>")
+    monkeypatch.setattr("fewlabels.experiments.tables_page.page", lambda cells, runs: "<html>")
     monkeypatch.setattr(Tagger, "calls", [])
     table3.load.cache_clear()
     return table3
