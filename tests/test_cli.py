@@ -588,7 +588,7 @@ def test_interrupted_before_any_state(work, monkeypatch):
 
 def test_interrupted_elsewhere(work, monkeypatch):
     run("fit", "flowers.csv", "--label", "species", "--out", "out")
-    monkeypatch.setattr(Means, "predict", raises(KeyboardInterrupt()))
+    monkeypatch.setattr(Means, "predict_proba", raises(KeyboardInterrupt()))
     assert run("predict", "out", "more.csv", "--out", "r.csv", code=130) == "interrupted: nothing was written\n"
     assert not Path("r.csv").exists()
 

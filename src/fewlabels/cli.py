@@ -209,16 +209,15 @@ def evaluate(
     """
     fitted, given = _open(model, data, labelled=True, label=label)
     classes = [plain(name) for name in fitted.estimator.classes_]
-    truth, predicted = fitted.kind.pairs(fitted.estimator, given)
+    truth, predicted, p = fitted.kind.compared(fitted.estimator, given)
     if not truth:
         raise InputError(f"{data}: expected labels to compare with, came none")
     flat = named_alike([name for row in truth for name in row], classes)
     result = count_errors(flat, [plain(name) for row in predicted for name in row])
-    if fitted.run["kind"] == "sequences":
-        spans = span_scores(truth, predicted)
-        result |= {"spans": spans} if spans else {}
-    else:
-        result |= certainty(flat, classes, fitted.estimator.predict_proba(given.x[given.y != -1]))
+    if p is not None:
+        result |= certainty(flat, classes, p)
+    elif spans := span_scores(truth, predicted):
+        result |= {"spans": spans}
     if as_json:
         typer.echo(json.dumps(result, ensure_ascii=False))
     else:

@@ -28,13 +28,17 @@ class Data(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """How one kind of data is read and written; pairs are true and predicted labels of each example, one or many."""
+    """How one kind of data is read and written.
+
+    ``compared`` gives, of labelled examples, the true and the predicted labels, one or many each, and p(y | x) where
+    each has one.
+    """
 
     training: Callable[[Path, Path | None, str | None], Data]
     inputs: Callable[[Path, dict[str, Any], bool], Data]
     predictions: Callable[[Any, Data], list[dict[str, Any]]]
     text: Callable[[list[dict[str, Any]]], str]
-    pairs: Callable[[Any, Data], tuple[list[list[Any]], list[list[Any]]]]
+    compared: Callable[[Any, Data], tuple[list[list[Any]], list[list[Any]], Any]]
     samples: Callable[[Any, Path, dict[str, Any]], dict[Path, bytes]]
     suffix: str
 
@@ -129,8 +133,9 @@ def _image_samples(x: Any, out: Path, run: dict[str, Any]) -> dict[Path, bytes]:
 
 
 def _row_predictions(estimator: Any, data: Data) -> list[dict[str, Any]]:
-    labels = [plain(label) for label in estimator.predict(data.x)]
-    highest = estimator.predict_proba(data.x).max(axis=1).tolist()
+    p = estimator.predict_proba(data.x)
+    labels = [plain(label) for label in estimator.classes_[p.argmax(1)]]
+    highest = p.max(1).tolist()
     return [
         {"row": name, "prediction": label, "probability": probability}
         for name, label, probability in zip(data.names, labels, highest, strict=True)
@@ -143,11 +148,12 @@ def _row_text(records: list[dict[str, Any]]) -> str:
     return to_csv(records)
 
 
-def _row_pairs(estimator: Any, data: Data) -> tuple[list[list[Any]], list[list[Any]]]:
+def _row_compared(estimator: Any, data: Data) -> tuple[list[list[Any]], list[list[Any]], Any]:
     labelled = data.y != -1
     if not labelled.any():
-        return [], []
-    return [[label] for label in data.y[labelled].tolist()], [[label] for label in estimator.predict(data.x[labelled])]
+        return [], [], None
+    p = estimator.predict_proba(data.x[labelled])
+    return [[label] for label in data.y[labelled].tolist()], [[label] for label in estimator.classes_[p.argmax(1)]], p
 
 
 def _sequence_training(data: Path, unlabelled: Path | None, label: str | None) -> Data:
@@ -192,9 +198,9 @@ def _sequence_text(records: list[dict[str, Any]]) -> str:
     return to_conll([record["tokens"] for record in records], [record["tags"] for record in records])
 
 
-def _sequence_pairs(estimator: Any, data: Data) -> tuple[list[list[Any]], list[list[Any]]]:
+def _sequence_compared(estimator: Any, data: Data) -> tuple[list[list[Any]], list[list[Any]], Any]:
     tagged = [(words, tags) for words, tags in zip(data.x, data.y, strict=True) if tags is not None]
-    return [tags for _, tags in tagged], estimator.predict([words for words, _ in tagged]) if tagged else []
+    return [tags for _, tags in tagged], estimator.predict([words for words, _ in tagged]) if tagged else [], None
 
 
 def _sequence_samples(sentences: list[list[str]], out: Path, run: dict[str, Any]) -> dict[Path, bytes]:
@@ -207,17 +213,17 @@ def _numbers(rows: Any) -> list[str]:
 
 KINDS = {
     "table": Kind(
-        _table_training, _table_inputs, _row_predictions, _row_text, _row_pairs, _table_samples, suffix=".csv"
+        _table_training, _table_inputs, _row_predictions, _row_text, _row_compared, _table_samples, suffix=".csv"
     ),
     "images": Kind(
-        _image_training, _image_inputs, _row_predictions, _row_text, _row_pairs, _image_samples, suffix=".npz"
+        _image_training, _image_inputs, _row_predictions, _row_text, _row_compared, _image_samples, suffix=".npz"
     ),
     "sequences": Kind(
         _sequence_training,
         _sequence_inputs,
         _sequence_predictions,
         _sequence_text,
-        _sequence_pairs,
+        _sequence_compared,
         _sequence_samples,
         suffix=".txt",
     ),
