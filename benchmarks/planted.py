@@ -368,6 +368,8 @@ MUTANTS = [
            '("fig1", "long"): 1.0', "test_image_experiments.py three_times_as_long"),
     Mutant("an SVC that learns from the labels that tuned it", "experiments/outside.py",
            "svc.fit(x[known], y[known])", "svc.fit(x[known][:30], y[known][:30])", "test_no_harm.py is_tuned_on_some"),
+    Mutant("an SVC of another width once its kernel does not fit", "experiments/outside.py",
+           'gamma=best["kernel"].keywords["gamma"]', 'gamma="scale"', "test_no_harm.py fits_in_memory"),
     Mutant("self-training of many rows without some of the labels", "experiments/outside.py",
            "[np.flatnonzero(known), others", "[np.flatnonzero(known)[1:], others", "test_no_harm.py sees_some"),
     Mutant("every rival for two hours", "experiments/images.py", "methods or ROWS[scale]",

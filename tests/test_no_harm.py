@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.datasets import make_blobs
+from sklearn.datasets import load_digits, make_blobs
 
 from fewlabels.errors import InputError
 from fewlabels.experiments import every_method, no_harm, outside, small_sets
@@ -196,6 +196,16 @@ def test_an_svc_is_tuned_on_some_of_many_labels_of_each_class_as_many_and_learns
     assert np.bincount(tuned[0].y).tolist() == [10, 10, 10]
     assert len(np.unique(tuned[0].x, axis=0)) == 30
     assert svc[-1].shape_fit_ == x.shape
+
+
+def test_an_svc_is_the_same_whether_its_kernel_fits_in_memory_or_not(monkeypatch):
+    x, y = load_digits(return_X_y=True)
+    fits = fit_outside("sklearn_svc", x[:300], y[:300])
+    monkeypatch.setattr(outside, "MANY_ROWS", 100)
+    does_not = fit_outside("sklearn_svc", x[:300], y[:300])
+    assert callable(fits[-1].kernel) and does_not[-1].kernel == "rbf" and fits[-1].C == does_not[-1].C
+    apart = abs(fits.decision_function(x) - does_not.decision_function(x))
+    assert (apart < 0.01).mean() > 0.999  # but for pairs of classes that a rounding decides
 
 
 def test_self_training_sees_some_of_many_rows_and_all_labels(monkeypatch):
