@@ -33,6 +33,7 @@ NRF = "objectives/nrf.py"
 NCE = "objectives/nce.py"
 RANKING = "objectives/ranking.py"
 CNCE = "objectives/conditional_nce.py"
+CORRUPTION = "objectives/corruption.py"
 BILM = "objectives/bidirectional_lm.py"
 SELF, RAMP = "objectives/self_training.py", "objectives/ramp.py"
 LM = "sequence/language_model.py"
@@ -390,7 +391,7 @@ MUTANTS = [
            "log_odds[:count], log_odds[count:]", "test_nce.py mixture"),
     Mutant("gradient through log q of the data", NCE, "torch.cat([log_q_data.detach(), log_q_drawn])",
            "torch.cat([log_q_data, log_q_drawn])", f"{OBJECTIVES} players"),
-    Mutant("log-normaliser calibrated on every batch", NCE, "self.calibrated.fill_(True)",
+    Mutant("log-normaliser calibrated on every batch", "objectives/log_normaliser.py", "self.calibrated.fill_(True)",
            "self.calibrated.fill_(False)", "test_nce.py calibrates"),
     Mutant("weight that rises in a straight line", NCE, "math.sqrt(min(t, self.ramp) / self.ramp)",
            "(min(t, self.ramp) / self.ramp)", "test_nce.py weight_rises"),
@@ -417,11 +418,11 @@ MUTANTS = [
     Mutant("the unknown word is drawn", RANKING, "    noise[0] = 0.0\n", "", "test_conditional_nce.py power"),
     Mutant("copies and originals in each other's places", CNCE, "(u_data - u_copies)", "(u_copies - u_data)",
            "test_conditional_nce.py by_hand"),
-    Mutant("no word need be replaced", CNCE, "torch.where(chosen.any(1, keepdim=True), chosen, one & drawable)",
+    Mutant("no word need be replaced", CORRUPTION, "torch.where(chosen.any(1, keepdim=True), chosen, one & drawable)",
            "chosen", "test_conditional_nce.py formula or cannot"),
     Mutant("carrier measure counted twice", CNCE, "if self.carrier else", "if not self.carrier else",
            "test_conditional_nce.py optimum"),
-    Mutant("noise of another power than the carrier's", CNCE, "words = draw_words(log_noise, ",
+    Mutant("noise of another power than the carrier's", CORRUPTION, "words = draw_words(log_noise, ",
            "words = draw_words(2 * log_noise, ", "test_conditional_nce.py formula or reversible"),
     Mutant("states of the wrong side", BILM, "self._loss(self.forwards, before[asked]",
            "self._loss(self.forwards, behind[asked]", f"{OBJECTIVES} players"),
@@ -501,7 +502,7 @@ MUTANTS = [
     Mutant("two collections of sentences out of order", SENTENCES,
            "both.values[order], both.lengths[order], columns", "both.values, both.lengths, columns",
            "test_sentences.py two_collections"),
-    Mutant("labels' potential learnt before there are labels", NCE, "    if words_alone:\n",
+    Mutant("labels' potential learnt before there are labels", "sequence/log_potential.py", "    if words_alone:\n",
            "    if not words_alone:\n", "test_sequence.py before_labels"),
     Mutant("conditional NCE deaf to words_alone", CNCE, "log_potential(potential, everything, self.words_alone)",
            "log_potential(potential, everything, False)", "test_sequence.py before_labels"),
@@ -603,7 +604,7 @@ MUTANTS = [
            "test_cli.py part_of_its_data"),
     Mutant("what is printed is of the terminal's encoding", "cli.py", 'stream.reconfigure(encoding="utf-8")', "pass",
            "test_cli.py utf8"),
-    Mutant("true and True are two labels", "cli.py", "known.get(canonical(name), name)", "name",
+    Mutant("true and True are two labels", "evaluation.py", "known.get(canonical(label), label)", "label",
            "test_cli.py matches_labels"),
     Mutant("an open sentence is a class", "data/sequences.py", 'None if "_" in row else row for', "row for",
            "test_cli.py leaves_open"),

@@ -9,7 +9,8 @@ from torch import nn
 from fewlabels.batches import Batches
 from fewlabels.labels import Categorical
 from fewlabels.objective import Batch
-from fewlabels.objectives.conditional_nce import ConditionalNCE, corrupt
+from fewlabels.objectives.conditional_nce import ConditionalNCE
+from fewlabels.objectives.corruption import corrupt
 from fewlabels.objectives.ranking import noise_of
 from fewlabels.sequence.sentences import Padded, Sentences
 from fewlabels.train import train

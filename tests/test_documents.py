@@ -1,4 +1,4 @@
-"""What the documents say against what is stored."""
+"""What the documents say against what is stored, and files against the bounds of the design."""
 
 import re
 from collections import defaultdict
@@ -65,3 +65,8 @@ def test_links_lead_somewhere(document):
     text = (ROOT / document).read_text()
     for target in re.findall(r"\]\(([^)#:]+)", text):
         assert ((ROOT / document).parent / target).exists(), target
+
+
+def test_a_method_is_a_file_that_one_reads_at_a_sitting():
+    lines = {path.name: path.read_text().count("\n") for path in (ROOT / "src/fewlabels/objectives").glob("*.py")}
+    assert len(lines) > 20 and {name for name, count in lines.items() if count > 120} == {"nce.py"}  # of two fields

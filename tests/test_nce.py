@@ -122,7 +122,7 @@ def fit_table(objective, steps=400, lr=0.1):
     objective.noise_model.requires_grad_(False)
     potential = Table()
     batches = Batches(data, data, data, labelled=1, unlabelled=500, seed=0)
-    optimizer = torch.optim.Adam([potential.u, objective.a, objective.b], lr=lr)
+    optimizer = torch.optim.Adam([potential.u, objective.log_normaliser.a, objective.log_normaliser.b], lr=lr)
     for step, _ in enumerate(train(potential, objective, batches, optimizer, steps)):
         for group in optimizer.param_groups:
             group["lr"] = lr * (1 - step / steps)
@@ -188,18 +188,18 @@ def test_the_first_batch_calibrates_the_log_normaliser(carrier):
             return Categorical((50.0 * x.lengths + 7 + self.u[code(x)]).unsqueeze(1))
 
     terms = objective(Shifted(), unlabelled(ALL))
-    assert objective.a.item() == pytest.approx(50, abs=1e-3 if carrier else 3)
+    assert objective.log_normaliser.a.item() == pytest.approx(50, abs=1e-3 if carrier else 3)
     assert terms.loss["contrast"].item() < 3
-    a = objective.a.item()
+    a = objective.log_normaliser.a.item()
     objective(Shifted(), unlabelled(ALL))
-    assert objective.a.item() == a
+    assert objective.log_normaliser.a.item() == a
 
 
 def test_log_density_by_hand():
     objective = NCE(noise_model(), PRIOR)
     with torch.no_grad():
-        objective.a.fill_(2.0)
-        objective.b.fill_(-1.0)
+        objective.log_normaliser.a.fill_(2.0)
+        objective.log_normaliser.b.fill_(-1.0)
     x = Padded(torch.tensor([[1, 0, 0], [1, 2, 0]]), torch.tensor([1, 3]))
     u, log_q = torch.tensor([5.0, 5.0]), torch.tensor([-3.0, -9.0])
     normaliser = 2.0 * torch.tensor([1.0, 3.0]) - 1.0

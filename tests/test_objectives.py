@@ -115,6 +115,7 @@ CHAIN = WORDS | LSTMS | HEAD
 SITE = {"site.context.weight", "site.context.bias", "site.level"}
 NET = {"body.0.weight", "body.0.bias", "head.weight", "head.bias"}
 GENERATOR = {f"generator.net.{i}.{kind}" for i in (0, 2) for kind in ("weight", "bias")}
+LINE = {"log_normaliser.a", "log_normaliser.b"}
 NOISE = {
     "noise_model.embedding.weight", "noise_model.output.head.weight", "noise_model.output.head.bias",
     *(f"noise_model.lstm.{kind}_l0" for kind in ("weight_ih", "weight_hh", "bias_ih")),
@@ -160,9 +161,9 @@ PLAYERS = [
     ("mean teacher", on_vectors(lambda: MeanTeacher(Net(), add_noise)), "mean_teacher", NET, set()),
     ("temporal ensembling", on_vectors(met_before), "temporal_ensembling", NET, set()),
     ("label propagation", on_vectors(propagated), "propagated", NET, set()),
-    ("nce", nce(), "contrast", WORDS | LSTMS | HEAD | SITE, {"a", "b"}),
+    ("nce", nce(), "contrast", WORDS | LSTMS | HEAD | SITE, LINE),
     ("nce", nce(), "noise_model", set(), NOISE),
-    ("nce, carrier", nce(carrier=True), "contrast", WORDS | LSTMS | HEAD | SITE, {"a", "b"}),
+    ("nce, carrier", nce(carrier=True), "contrast", WORDS | LSTMS | HEAD | SITE, LINE),
     ("pseudo-likelihood", pseudo_likelihood(), "pseudo_likelihood", WORDS | LSTMS | SITE, set()),
     ("conditional nce", conditional_nce(), "conditional_nce", WORDS | LSTMS | HEAD | SITE, set()),
     *(

@@ -10,10 +10,10 @@ from fewlabels import InputError
 from fewlabels.labels import LinearChain
 from fewlabels.objective import Batch
 from fewlabels.objectives.conditional_nce import ConditionalNCE
-from fewlabels.objectives.nce import log_potential
 from fewlabels.objectives.pseudo_likelihood import PseudoLikelihood
 from fewlabels.sequence.chain_head import ChainHead
 from fewlabels.sequence.gibbs import gibbs
+from fewlabels.sequence.log_potential import log_potential
 from fewlabels.sequence.potential import TaggingPotential
 from fewlabels.sequence.presets import PAPER, SMALL
 from fewlabels.sequence.sentences import Padded, Sentences

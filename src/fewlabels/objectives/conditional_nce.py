@@ -9,17 +9,7 @@ is how copies are made, the log-odds of "x was the original, x' the copy" agains
 and L is least where p_θ is p_data, up to a factor on each set of sentences that corruption connects: those of one
 length.  No normaliser, no model of lengths and no noise model is needed.
 
-*The corruption.*  Of the places that hold a word which can be drawn, a set S is chosen: each place with probability ρ,
-independently; if none was, one of them, all alike.  Each word in S is replaced by a draw from π ∝ unigram^{0.9}, which
-may be the same word.  Places with other words (the unknown one, words with spelling only) never change, so the number
-of places to choose from, and with it P(S), is the same for x and x'.  Hence
-
-.. math::
-   \Big[Π_i π(x_i)\Big]\; p_c(x' | x) = Σ_S P(S) Π_{i ∈ S} π(x_i) π(x'_i) Π_{i ∉ S} π(x_i) 1[x_i = x'_i]
-
-(products over those places) does not change when x and x' trade places: corruption is reversible under the carrier
-measure Π π(x_i).  The rule of at least one place leaves this as it is, because it looks at S alone; drawing a word that
-must differ from the old one would break it, as π(w) / (1 - π(x_i)) is not symmetric.  So with n(x) = Σ_i log π(x_i)
+With the corruption of `fewlabels.objectives.corruption` and n(x) = Σ_i log π(x_i), the words' carrier measure,
 
 .. math:: \log p_c(x' | x) - \log p_c(x | x') = n(x') - n(x)
 
@@ -38,11 +28,12 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from fewlabels.objective import Batch, Objective, Terms
-from fewlabels.objectives.nce import log_potential
-from fewlabels.objectives.ranking import draw_words, mean_of, noise_of
+from fewlabels.objectives.corruption import corrupt, log_carrier
+from fewlabels.objectives.ranking import mean_of, noise_of
+from fewlabels.sequence.log_potential import log_potential
 from fewlabels.sequence.sentences import Padded
 
-__all__ = ["ConditionalNCE", "corrupt"]
+__all__ = ["ConditionalNCE"]
 
 
 class ConditionalNCE(Objective):
@@ -103,50 +94,11 @@ class ConditionalNCE(Objective):
         everything = everything._replace(values=torch.cat([data.values, copies.values]))
         u = log_potential(potential, everything, self.words_alone)
         with torch.autocast(u.device.type, enabled=False):
-            level = u.double() if self.carrier else u.double() - self._log_carrier(everything)
+            level = u.double() if self.carrier else u.double() - log_carrier(everything, self.log_noise)
             u_data, u_copies = level[: len(data.lengths)], level[len(data.lengths) :].view(self.pairs, -1)
             log_odds = (u_data - u_copies).flatten()[chosen.any(1)]
             loss = (self.weight * mean_of(softplus(-log_odds))).float()
         return Terms({"conditional_nce": loss}, {"original_recognised": mean_of((log_odds > 0).float().detach())})
-
-    def _log_carrier(self, x: Padded) -> Tensor:
-        """n(x) = Σ_i log π(x_i) over the places whose words can be drawn, (B,), in float64."""
-        drawable = _drawable(x, self.log_noise)
-        return self.log_noise.double()[x.values.masked_fill(~drawable, 0)].masked_fill(~drawable, 0.0).sum(1)
-
-
-def corrupt(x: Padded, log_noise: Tensor, rate: float) -> tuple[Padded, Tensor]:
-    """Copies of sentences with some words drawn afresh, and at which places, (B, T).
-
-    Parameters
-    ----------
-    x
-        Sentences, (B, T).
-    log_noise
-        log π, (V,); words of -inf, and ids from V on, are left alone.
-    rate
-        Probability with which a place is chosen; where none is, one is chosen all the same.
-
-    Examples
-    --------
-    >>> x = Padded(torch.tensor([[1, 0, 9], [2, 1, 0]]), torch.tensor([3, 2]))
-    >>> copies, chosen = corrupt(x, torch.tensor([0.0, 0.5, 0.5]).log(), rate=1.0)
-    >>> chosen.tolist()
-    [[True, False, False], [True, True, False]]
-    """
-    drawable = _drawable(x, log_noise)
-    chosen = drawable & (torch.rand(x.values.shape, device=x.values.device) < rate)
-    lot = torch.rand(x.values.shape, device=x.values.device).masked_fill(~drawable, -1.0)
-    one = torch.zeros_like(drawable).scatter_(1, lot.argmax(1, keepdim=True), True)
-    chosen = torch.where(chosen.any(1, keepdim=True), chosen, one & drawable)
-    words = draw_words(log_noise, tuple(x.values.shape))
-    return x._replace(values=torch.where(chosen, words, x.values)), chosen
-
-
-def _drawable(x: Padded, log_noise: Tensor) -> Tensor:
-    """Places inside sentences whose word can be drawn, (B, T)."""
-    known = x.inside() & (x.values < len(log_noise))
-    return known & log_noise[x.values.masked_fill(~known, 0)].isfinite()
 
 
 def _rows(x: Padded, index: Tensor) -> Padded:

@@ -38,32 +38,18 @@ those in which such words are written as the unknown one, and without further fe
 """
 
 import math
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from fewlabels.objective import Batch, Objective, Terms
+from fewlabels.objectives.log_normaliser import LogNormaliser
 from fewlabels.sequence.language_model import LanguageModel
+from fewlabels.sequence.log_potential import log_potential
 from fewlabels.sequence.sentences import Padded
 
-__all__ = ["NCE", "WordPotential", "log_potential"]
-
-
-class WordPotential(Protocol):
-    """A potential that knows its part that needs no tags."""
-
-    def word_potential(self, x: Padded) -> Tensor:
-        """ψ(x), shape (B,)."""
-        ...
-
-
-def log_potential(potential: nn.Module, x: Padded, words_alone: bool) -> Tensor:
-    """u(x), shape (B,): the log-partition over tags, or the word potential alone of a `WordPotential`."""
-    if words_alone:
-        return potential.word_potential(x)  # pyright: ignore[reportCallIssue]: a WordPotential
-    return potential(x).log_partition
+__all__ = ["NCE"]
 
 
 class NCE(Objective):
@@ -105,7 +91,6 @@ class NCE(Objective):
     True
     """
 
-    calibrated: Tensor
     length_prior: Tensor
     steps: Tensor
     unigram: Tensor | None
@@ -129,10 +114,8 @@ class NCE(Objective):
         self.noise_model = noise_model
         self.register_buffer("length_prior", length_prior.double())
         self.register_buffer("unigram", unigram)
-        self.register_buffer("calibrated", torch.tensor(False))
         self.register_buffer("steps", torch.tensor(0))
-        self.a = nn.Parameter(torch.zeros(()))
-        self.b = nn.Parameter(torch.zeros(()))
+        self.log_normaliser = LogNormaliser()
         self.weight, self.noise_ratio, self.ramp, self.carrier = weight, noise_ratio, ramp, carrier
         self.words_alone = words_alone
 
@@ -147,9 +130,8 @@ class NCE(Objective):
         log_q = torch.cat([log_q_data.detach(), log_q_drawn])
         with torch.autocast(values.device.type, enabled=False):
             excess = self._excess(u, log_q, everything)
-            if not self.calibrated:
-                self._calibrate(excess.detach(), everything.lengths)
-            log_odds = excess - (self.a * everything.lengths + self.b) - math.log(self.noise_ratio)
+            self.log_normaliser.calibrate(excess.detach(), everything.lengths)
+            log_odds = excess - self.log_normaliser(everything.lengths) - math.log(self.noise_ratio)
             positives, negatives = log_odds[: 2 * count], log_odds[2 * count :]
             contrast = softplus(-positives).mean() + self.noise_ratio * softplus(negatives).mean()
         loss = {"contrast": (self.current_weight() * contrast).float(), "noise_model": -log_q_data.mean()}
@@ -173,7 +155,7 @@ class NCE(Objective):
 
     def log_density(self, u: Tensor, log_q: Tensor, x: Padded) -> Tensor:
         """Log p(x), shape (B,), in float64, from u(x) and log q(x)."""
-        return log_q.double() + self._excess(u, log_q, x) - (self.a * x.lengths + self.b)
+        return log_q.double() + self._excess(u, log_q, x) - self.log_normaliser(x.lengths)
 
     def _excess(self, u: Tensor, log_q: Tensor, x: Padded) -> Tensor:
         """Log p(x) - log q(x) but for the log-normaliser, (B,), in float64."""
@@ -182,16 +164,3 @@ class NCE(Objective):
         if self.unigram is None:
             return u.double()
         return u.double() - self.unigram.double()[x.values].masked_fill(~x.inside(), 0.0).sum(1)
-
-    @torch.no_grad()
-    def _calibrate(self, excess: Tensor, lengths: Tensor) -> None:
-        """Set a and b by least squares to the log-odds of the first batch, which start around 0 instead of hundreds."""
-        design = torch.stack([lengths.to(excess.dtype), torch.ones_like(excess)], 1)
-        if len(lengths.unique()) == 1:
-            self.a.zero_()
-            self.b.copy_(excess.mean())
-        else:
-            slope, level = torch.linalg.lstsq(design, excess.unsqueeze(1)).solution.squeeze(1)
-            self.a.copy_(slope)
-            self.b.copy_(level)
-        self.calibrated.fill_(True)

@@ -7,7 +7,7 @@ by the *inclusive* divergence KL(p_θ ‖ q_φ) (Song and Ou, 2018).  Their grad
    ∇_θ &:\; E_{data}[∇u_θ(x)] - E_{p_θ}[∇u_θ(x)] \\
    ∇_φ &:\; E_{p_θ(x) q_φ(h | x)}[∇_φ \log q_φ(x, h)] = -∇_φ E ‖x - G_φ(h)‖² / (2σ²)
 
-with E_{p_θ} taken over short chains that start at G_φ(h).  The terms minimised here are
+with E_{p_θ} taken over short chains that start at G_φ(h).  Minimised are
 
 ==================  ==================================================  ===================
 ``likelihood``      w (mean u(x_rev) - mean u(x_unl))                   θ
@@ -19,8 +19,8 @@ with E_{p_θ} taken over short chains that start at G_φ(h).  The terms minimise
 
 The likelihood fixes u only up to a constant; the control terms hold its level (`fewlabels.objectives.likelihood`); that
 of the samples is not the paper's.  The generator's term is a sum, as in the paper's code: ε inside the root of its
-RMSprop makes the scale matter.  The entropy term is a confidence
-penalty that the paper's MNIST and SVHN recipes add late in training; it is no part of log p(x).
+RMSprop makes the scale matter.  The entropy term is a confidence penalty that the paper's MNIST and SVHN recipes add
+late in training; it is no part of log p(x).
 """
 
 from collections.abc import Callable
@@ -41,28 +41,25 @@ __all__ = ["InclusiveNRF"]
 
 
 class InclusiveNRF(Objective):
-    """-log p(x) on the unlabelled part of a batch, by generator proposals revised by a short chain.
+    """-log p(x) on the unlabelled part of a batch, by a generator's proposals that a short chain revises.
 
     Parameters
     ----------
     generator
         G, a module from latents (B, H) to inputs (B, ...), with an attribute ``latent``, the integer H.
     weight, control, sample_control, entropy
-        w, c, c' and e of the terms above.  The likelihood's weight is the one to fear: too large and the classifier
-        suffers silently.  Defaults are those of the paper's CIFAR-10 recipe, 0.01, 0.001, 0 and 0.
+        w, c, c' and e of the terms above, by default of the paper's CIFAR-10 recipe.  The likelihood's weight is the
+        one to fear: too large and the classifier suffers silently.
     step_size, steps, momentum, noise
-        The chain's; see `fewlabels.samplers.sghmc`.  Defaults as in that recipe, 0.003, 10, 0.5 and 0.
+        The chain's, by default of that recipe; see `fewlabels.samplers.sghmc`.
     revise_latent
-        Revise h together with x (`fewlabels.samplers.revise`, with h drawn from N(0, I)) instead of x alone (h drawn
-        uniformly from [0, 1)).
+        Revise h, drawn from N(0, I), together with x (`fewlabels.samplers.revise`); otherwise h is uniform on [0, 1).
     clip
         Bounds (low, high) to which the revised x is confined, or None.  Wanted where noise is injected.
     scalar
-        u(x) is the score of the first label alone, w · h(x), in place of the log-partition over labels: the paper's
-        potential for pre-training.
+        u(x) is the score of the first label, w · h(x), not the log-partition: the paper's potential for pre-training.
     noisy
-        u(x), of the chain, of samples and of data alike, is computed with the potential's dropout and noise, drawn anew
-        in each pass, as in the paper's code; otherwise without.
+        u(x) of chain, samples and data has the potential's dropout and noise, drawn anew, as in the paper's code.
     """
 
     def __init__(
@@ -113,18 +110,11 @@ class InclusiveNRF(Objective):
         """The revised samples, detached, and the proposals G(h) that are to regress onto them."""
         h = latents(self.generator, count, torch.randn if self.revise_latent else torch.rand)
         generate = partial(in_float32, self.generator)
+        chain_of = {"step_size": self.step_size, "steps": self.steps, "momentum": self.momentum, "noise": self.noise}
         if self.revise_latent:
-            chain, h = revise(
-                u, generate, h,
-                step_size=self.step_size, steps=self.steps, momentum=self.momentum, noise=self.noise,
-            )  # fmt: skip
+            chain, h = revise(u, generate, h, **chain_of)
             proposals = generate(h)
         else:
             proposals = generate(h)
-            chain = sghmc(
-                u, proposals,
-                step_size=self.step_size, steps=self.steps, momentum=self.momentum, noise=self.noise,
-            )  # fmt: skip
-        if self.clip is not None:
-            chain = chain._replace(x=chain.x.clamp(*self.clip))
-        return chain, proposals
+            chain = sghmc(u, proposals, **chain_of)
+        return (chain if self.clip is None else chain._replace(x=chain.x.clamp(*self.clip))), proposals
