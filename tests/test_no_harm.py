@@ -172,15 +172,15 @@ def test_label_spreading_of_many_rows_is_over_a_graph_of_neighbours(monkeypatch)
     dense = fit_outside("sklearn_label_spreading", x, known)
     monkeypatch.setattr(outside, "MANY_ROWS", 100)
     sparse = fit_outside("sklearn_label_spreading", x, known)
-    assert [model[-1].best_estimator_.kernel for model in (dense, sparse)] == ["rbf", "knn"]
-    assert (sparse.predict(x) == y).mean() > 0.95
+    assert [model[-1].kernel for model in (dense, sparse)] == ["rbf", "knn"]
+    assert (sparse.predict(x) == y).mean() > 0.95 and len(sparse[-1].X_) == 120
 
 
 class Noted:
     """In the place of a search or a classifier: it notes what it is fitted on."""
 
-    def __init__(self):
-        self.best_params_ = {"C": 1}
+    def __init__(self, **best):
+        self.best_params_ = best
 
     def fit(self, x, y):
         self.x, self.y = x, y
@@ -206,6 +206,16 @@ def test_an_svc_is_the_same_whether_its_kernel_fits_in_memory_or_not(monkeypatch
     assert callable(fits[-1].kernel) and does_not[-1].kernel == "rbf" and fits[-1].C == does_not[-1].C
     apart = abs(fits.decision_function(x) - does_not.decision_function(x))
     assert (apart < 0.01).mean() > 0.999  # but for pairs of classes that a rounding decides
+
+
+def test_label_spreading_is_tuned_on_some_of_many_rows_and_all_labels(monkeypatch):
+    tuned = []
+    monkeypatch.setattr(outside, "MANY_ROWS", 50)
+    monkeypatch.setattr(outside, "GridSearchCV", lambda *given, **named: tuned.append(Noted(alpha=0.3)) or tuned[-1])
+    x, y = make_blobs(120, n_features=4, centers=3, random_state=0)
+    spreading = fit_outside("sklearn_label_spreading", x, np.where(np.arange(120) < 24, y, -1))
+    assert len(np.unique(tuned[0].x, axis=0)) == 50 and sorted(tuned[0].y[tuned[0].y >= 0]) == sorted(y[:24])
+    assert spreading[-1].alpha == 0.3 and len(spreading[-1].X_) == 120
 
 
 def test_self_training_sees_some_of_many_rows_and_all_labels(monkeypatch):

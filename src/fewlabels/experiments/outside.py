@@ -29,8 +29,8 @@ PLATT = 5
 
 MANY_ROWS = 10_000
 """Beyond so many rows, label spreading is over the graph of 10 nearest neighbours and an SVC makes its kernel piece by
-piece, since their matrices would not fit, and self-training sees so many, all labels among them, since the time of an
-SVC grows with the square."""
+piece, since their matrices would not fit; so many, all labels among them, tune label spreading, and are all that
+self-training sees, since time grows with the square."""
 
 MANY_LABELS = 1_000
 """So many labels at most tune an SVC, drawn in proportion; it then learns from all."""
@@ -69,10 +69,12 @@ def _fitted(name: str, x: np.ndarray, y: np.ndarray) -> Any:
     known = y >= 0
     folds = min(5, int(np.bincount(y[known]).min()))
     if name == "sklearn_label_spreading":
-        grid: dict[str, Any] = {"gamma": _widths(x), "alpha": [0.2, 0.5, 0.9]}
-        if len(x) > MANY_ROWS:
-            grid, folds = {"kernel": ["knn"], "n_neighbors": [10], "alpha": [0.2, 0.9]}, 2
-        return GridSearchCV(LabelSpreading(max_iter=1000), grid, cv=LabelledKFold(min(3, folds))).fit(x, y)
+        many = len(x) > MANY_ROWS
+        spreading = LabelSpreading("knn" if many else "rbf", n_neighbors=10, max_iter=1000)
+        grid = {"alpha": [0.2, 0.5, 0.9]} | ({} if many else {"gamma": _widths(x)})
+        some = _some(known)
+        search = GridSearchCV(spreading, grid, cv=LabelledKFold(min(3, folds)), refit=False).fit(x[some], y[some])
+        return spreading.set_params(**search.best_params_).fit(x, y)
     svc = _tuned(x[known], y[known], folds)
     if name == "sklearn_svc":
         return svc.fit(x[known], y[known])
@@ -101,7 +103,7 @@ def _tuned(x: np.ndarray, y: np.ndarray, folds: int) -> SVC:
 
 
 def _some(known: np.ndarray) -> np.ndarray:
-    """Rows that self-training sees: those with labels, and others up to `MANY_ROWS`."""
+    """Some of many rows: those with labels, and others up to `MANY_ROWS`."""
     others = np.random.default_rng(0).permutation(np.flatnonzero(~known))
     return np.sort(np.concatenate([np.flatnonzero(known), others[: max(0, MANY_ROWS - known.sum())]]))
 
