@@ -19,7 +19,8 @@ from fewlabels.sequence.potential import TaggingPotential
 from fewlabels.sequence.presets import PRESETS
 from fewlabels.sequence.sentences import Sentences, Tags
 from fewlabels.sequence.vocabulary import Vocabulary
-from fewlabels.train import Stage, train
+from fewlabels.stage import Stage
+from fewlabels.train import train
 from fewlabels.vector_methods import vector_stages
 from fewlabels.vectors import build_players, build_potential, preset_for
 

@@ -19,13 +19,13 @@ from torch import nn
 
 import fewlabels.classifier
 from fewlabels import InputError, LabelledKFold, SemiSupervisedClassifier
+from fewlabels.fit import fit
 from fewlabels.image import ConvNet
 from fewlabels.labels import Categorical
 from fewlabels.machine import processes
 from fewlabels.methods import Setting
 from fewlabels.recipes import DENSE
 from fewlabels.tabular import MLP
-from fewlabels.train import fit
 from fewlabels.vector_methods import NAMES, vector_stages
 from fewlabels.vectors import PRESETS, build_players, build_potential, empty_potential, preset_for
 

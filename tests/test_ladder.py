@@ -9,6 +9,7 @@ from torch import nn
 
 from fewlabels.batches import Batches
 from fewlabels.checkpoint import Checkpoint
+from fewlabels.fit import fit
 from fewlabels.image import ConvNet, small_body
 from fewlabels.labels import Categorical
 from fewlabels.normalisation import over_batches
@@ -16,8 +17,9 @@ from fewlabels.objective import Batch, Sum
 from fewlabels.objectives.ladder import Ladder
 from fewlabels.objectives.supervised import Supervised
 from fewlabels.optimizers import adam
+from fewlabels.stage import Stage
 from fewlabels.tabular import MLP
-from fewlabels.train import Stage, fit, total, train
+from fewlabels.train import total, train
 from networks import Net
 
 

@@ -9,6 +9,7 @@ from torch import nn
 from fewlabels.batches import Batches
 from fewlabels.checkpoint import Checkpoint
 from fewlabels.features import through_layers
+from fewlabels.fit import fit
 from fewlabels.image import ConvNet, small_body
 from fewlabels.labels import Categorical
 from fewlabels.normalisation import fold, normalised, over_batches
@@ -16,8 +17,9 @@ from fewlabels.objective import Sum
 from fewlabels.objectives.mean_teacher import MeanTeacher
 from fewlabels.objectives.supervised import Supervised
 from fewlabels.optimizers import adam
+from fewlabels.stage import Stage
 from fewlabels.tabular import MLP
-from fewlabels.train import Stage, fit, train
+from fewlabels.train import train
 from networks import Net
 
 

@@ -13,7 +13,7 @@ from fewlabels.model_selection import LabelledKFold, is_unlabelled
 from fewlabels.results import Run, read_runs, summarise, whole, write_runs
 from fewlabels.scaling import Scaling
 from fewlabels.selection import candidates, choose
-from fewlabels.train import Record
+from fewlabels.stage import Record
 
 SETTINGS = [SUPERVISED, Setting(1.0, 1.0), Setting(0.1, 0.5)]
 FOLDS = [(np.array([0, 1]), np.array([2, 3])), (np.array([2, 3]), np.array([0, 1]))]

@@ -9,6 +9,7 @@ from torch.nn.functional import cosine_similarity
 
 from fewlabels.batches import Batches
 from fewlabels.features import width
+from fewlabels.fit import fit
 from fewlabels.image import ConvNet, small_body
 from fewlabels.labels import Categorical
 from fewlabels.objective import Batch
@@ -16,8 +17,9 @@ from fewlabels.objectives.simclr import SimCLR, contrast
 from fewlabels.objectives.supervised import Supervised
 from fewlabels.objectives.vime import VIME, swapped
 from fewlabels.optimizers import adam
+from fewlabels.stage import Stage
 from fewlabels.tabular import MLP
-from fewlabels.train import Stage, fit, total, train
+from fewlabels.train import total, train
 from networks import Net
 
 

@@ -13,12 +13,12 @@ import fewlabels
 import fewlabels.tagger
 from fewlabels import InputError, SemiSupervisedTagger
 from fewlabels.data.pool import Pool, write_pool
+from fewlabels.fit import fit
 from fewlabels.labels import LinearChain
 from fewlabels.sentence_methods import ESTIMATORS, NAMES, SCOPES, STARTS
 from fewlabels.sequence.presets import PRESETS
 from fewlabels.sequence.vocabulary import UNKNOWN
 from fewlabels.start import Start
-from fewlabels.train import fit
 
 QUICK = {"preset": "tiny", "effort": 0.1, "random_state": 0}
 NOUNS, VERBS = ["cat", "dog", "bird", "fish", "mouse"], ["sleeps", "barks", "sings", "swims", "hides"]

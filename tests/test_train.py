@@ -7,14 +7,16 @@ from torch import nn
 
 from fewlabels.batches import Batches, OfLikeLength, Shuffled, cut_by_number, cut_by_tokens
 from fewlabels.checkpoint import Checkpoint
+from fewlabels.divergence import divergence
 from fewlabels.errors import DivergenceError, InputError
+from fewlabels.fit import fit
 from fewlabels.labels import Categorical
 from fewlabels.objective import Objective, Sum, Terms
 from fewlabels.objectives.persistent_cd import PersistentCD
 from fewlabels.objectives.supervised import Supervised
 from fewlabels.optimizers import adam, cosine, groups, hold, rmsprop
+from fewlabels.stage import Stage, halvings
 from fewlabels.tabular import MLP
-from fewlabels.train import Stage, divergence, fit, halvings
 from fewlabels.vectors import Scores
 
 

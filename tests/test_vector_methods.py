@@ -6,10 +6,10 @@ import torch
 from fewlabels.batches import Batches
 from fewlabels.checkpoint import Checkpoint
 from fewlabels.errors import InputError
+from fewlabels.fit import fit
 from fewlabels.methods import PRETRAINING, Setting
 from fewlabels.recipes import Field
 from fewlabels.rmsprop import RMSprop
-from fewlabels.train import fit
 from fewlabels.vector_methods import ADDED, NAMES, TERMS, vector_stages
 from fewlabels.vectors import INITIAL, PRESETS, build_players, build_potential
 
@@ -68,7 +68,7 @@ class Killed(Exception):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_run_that_is_killed_resumes_to_the_identical_weights(method, tmp_path, monkeypatch):
-    monkeypatch.setattr("fewlabels.train.GUARD_EVERY", 1)  # every step is saved
+    monkeypatch.setattr("fewlabels.stage_run.GUARD_EVERY", 1)  # every step is saved
     whole, plan, batches = stages(method)
     fit(whole, plan, batches)
 

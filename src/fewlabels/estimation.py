@@ -20,7 +20,7 @@ from fewlabels.fingerprint import fingerprint
 from fewlabels.methods import SUPERVISED, Setting
 from fewlabels.progress import Report
 from fewlabels.selection import SHORTER, Choice, candidates, choose, describe
-from fewlabels.train import Record, halvings
+from fewlabels.stage import Record, halvings
 
 __all__ = [
     "Resumable",

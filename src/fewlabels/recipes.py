@@ -11,7 +11,7 @@ __all__ = ["CIFAR10", "DENSE", "MNIST", "SMALL", "SVHN", "Field", "Phase", "Plan
 
 
 class Plan(NamedTuple):
-    """How long and by which steps a stage learns; fields as of a `fewlabels.train.Stage`."""
+    """How long and by which steps a stage learns; fields as of a `fewlabels.stage.Stage`."""
 
     steps: int
     optimizer: Maker

@@ -28,7 +28,7 @@ from fewlabels.objectives.vat import VAT, Space
 from fewlabels.optimizers import Maker, Schedule, adam, head_alone, hold, inverse_root, momentum, warm
 from fewlabels.sequence.language_model import LanguageModel
 from fewlabels.sequence.sentences import Padded
-from fewlabels.train import Stage
+from fewlabels.stage import Stage
 
 __all__ = [
     "ESTIMATORS", "NAMES", "PAPER", "SCOPES", "SMALL", "STARTS", "TINY", "Plan", "Recipe", "SentencePlayers",
@@ -60,10 +60,10 @@ class Plan(NamedTuple):
     steps
         Number of steps, from the number of examples: of sentences without labels in pre-training, else of those with.
     optimizer, schedule
-        As of a `fewlabels.train.Stage`; the optimiser from the factor of the players' rate on the potential's, the
+        As of a `fewlabels.stage.Stage`; the optimiser from the factor of the players' rate on the potential's, the
         schedule from the number of steps.
     average, clip
-        As of a `fewlabels.train.Stage`.
+        As of a `fewlabels.stage.Stage`.
     """
 
     steps: Callable[[int], int]

@@ -11,14 +11,15 @@ from fewlabels.batches import Batches
 from fewlabels.checkpoint import Checkpoint
 from fewlabels.corpus import Corpus
 from fewlabels.estimation import seeded
+from fewlabels.fit import fit
 from fewlabels.methods import PRETRAINING, Setting
 from fewlabels.optimizers import heads
 from fewlabels.progress import Report
 from fewlabels.sentence_methods import Recipe, SentencePlayers, sentence_stages
 from fewlabels.sequence.potential import TaggingPotential
 from fewlabels.sequence.sentences import Tags
+from fewlabels.stage import Record, Stage
 from fewlabels.start import Start
-from fewlabels.train import Record, Stage, fit
 
 __all__ = ["SentenceTraining", "TrainedTagger"]
 

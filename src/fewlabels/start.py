@@ -11,7 +11,7 @@ from torch import nn
 from fewlabels.checkpoint import Checkpoint
 from fewlabels.errors import InputError
 from fewlabels.model_file import read_model, write_model
-from fewlabels.train import Record
+from fewlabels.stage import Record
 
 __all__ = ["Start"]
 

@@ -37,7 +37,7 @@ from fewlabels.objectives.vat import VAT
 from fewlabels.objectives.vime import VIME
 from fewlabels.optimizers import rmsprop
 from fewlabels.recipes import Field, Phase, Plan, Recipe
-from fewlabels.train import Stage
+from fewlabels.stage import Stage
 
 __all__ = ["NAMES", "TERMS", "WHOLE", "VectorPlayers", "vector_stages"]
 

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from fewlabels.batches import Batches
 from fewlabels.checkpoint import Checkpoint
 from fewlabels.estimation import seeded
+from fewlabels.fit import fit
 from fewlabels.machine import device_of, fast_bfloat16
 from fewlabels.methods import Setting
 from fewlabels.progress import Report
-from fewlabels.train import Record, fit
+from fewlabels.stage import Record
 from fewlabels.vector_methods import vector_stages
 from fewlabels.vectors import Preset, build_players, build_potential, proposals
 

@@ -18,8 +18,8 @@ from fewlabels.objectives.nrf import InclusiveNRF
 from fewlabels.objectives.persistent_cd import PersistentCD
 from fewlabels.optimizers import heads
 from fewlabels.recipes import CIFAR10, DENSE, MNIST, SMALL, SVHN, Recipe
+from fewlabels.stage import Stage
 from fewlabels.tabular import MLP, MLPGenerator
-from fewlabels.train import Stage
 from fewlabels.vector_methods import VectorPlayers
 
 __all__ = ["PRESETS", "Preset", "build_players", "build_potential", "empty_potential", "preset_for", "proposals"]

@@ -13,7 +13,7 @@ and m, s the mean and standard deviation of the scores z_L over the clean one,
 
 (Rasmus et al., 2015; their Γ-model denoises z_L alone).  The best denoiser of a Gaussian is linear; g, for each unit
 apart, lets its mean and slope follow what the layer above knows.  The N of the hidden layers is that of a *normalised*
-stage (`fewlabels.train.Stage`, `fewlabels.normalisation`), in which labels are learnt through it, too; outside of one
+stage (`fewlabels.stage.Stage`, `fewlabels.normalisation`), in which labels are learnt through it, too; outside of one
 the layers are as they are.  θ learns through m, s and N, so that weights gain nothing by growing, and through the
 target, which comes to meet the estimate, as in the paper's code.  The potential's own noise is off; -log p(y | x),
 whose pass has none of the noise here, is left to `Supervised`.
