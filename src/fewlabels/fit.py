@@ -11,7 +11,7 @@ from torch import nn
 
 from fewlabels.batches import Batches
 from fewlabels.checkpoint import Checkpoint
-from fewlabels.layers import initialise_from_data
+from fewlabels.layers import INITIAL, initialise_from_data
 from fewlabels.normalisation import over_batches
 from fewlabels.stage import Record, Stage
 from fewlabels.stage_run import StageRun
@@ -19,8 +19,6 @@ from fewlabels.teacher import teachers
 from fewlabels.train import mix, seed_global
 
 __all__ = ["fit"]
-
-INITIAL = 500
 
 
 def fit(

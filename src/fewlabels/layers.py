@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 __all__ = [
+    "INITIAL",
     "BatchStatistics",
     "Dropout",
     "WeightNormConv",
@@ -24,6 +25,9 @@ __all__ = [
 ]
 
 EPSILON = 1e-6
+
+INITIAL = 500
+"""Inputs by which weight-normalised layers are initialised."""
 
 
 class _WeightNorm(nn.Module):

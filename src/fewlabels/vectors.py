@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fewlabels.errors import InputError
 from fewlabels.image import ConvGenerator, ConvNet, cifar10_body, small_body, svhn_body
 from fewlabels.labels import Categorical
-from fewlabels.layers import initialise_from_data
+from fewlabels.layers import INITIAL, initialise_from_data
 from fewlabels.objective import noiseless
 from fewlabels.objectives.latents import latents
 from fewlabels.objectives.nrf import InclusiveNRF
@@ -27,9 +27,6 @@ __all__ = ["PRESETS", "Preset", "build_players", "build_potential", "empty_poten
 SMALLEST = 16
 """Images of fewer rows or columns are read as vectors: on digits of 8 x 8 in a tenth of the time of convolutions, which
 err less."""
-
-INITIAL = 500
-"""Inputs by which weight-normalised layers are initialised."""
 
 CHAINS = 5000
 
