@@ -236,9 +236,11 @@ def test_every_number_of_a_recipe_reaches_its_objective():
     assert views["mean_teacher"].decay == recipe.rival.average
     (contrast,), _ = parts("simclr")
     assert contrast.view(torch.zeros(4000)).std().item() == pytest.approx(0.67, rel=0.1)
-    for method, weight in (("ladder", 2.0 * 100.0), ("gamma_ladder", 2.0 * 3.0)):
-        ((_, ladder),) = parts(method)
-        assert (ladder.weights[0], ladder.noise[0]) == (weight, 0.71)
+    of_x = 100.0 / data.square().mean().sub(data.mean().square()).item()
+    for method, first in (("ladder", 2.0 * of_x), ("gamma_ladder", 2.0 * 3.0)):
+        ((labels, ladder),) = parts(method)
+        assert (ladder.weights[0], ladder.noise[0], labels.noise) == (pytest.approx(first), 0.71, 0.71)
+        assert labels.layer_noise == ladder.noise[-1] == 0.3
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if name != "dense"])

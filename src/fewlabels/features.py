@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from fewlabels.labels import Categorical
 from fewlabels.layers import WeightNormConv, WeightNormLinear
 
-__all__ = ["LAYERS", "features", "hooked", "last_layer", "through_layers", "width"]
+__all__ = ["LAYERS", "features", "hooked", "last_layer", "layers", "through_layers", "width"]
 
 LAYERS = (WeightNormLinear, WeightNormConv, nn.Linear, nn.Conv2d)
 """The dense and convolutional layers, the package's and torch's."""
@@ -29,16 +29,26 @@ def through_layers(potential: nn.Module, x: Tensor, change: Callable[[Tensor], T
     >>> seen
     [(4, 2), (4, 3), (4, 1)]
     """
-    layers = [part for part in potential.modules() if isinstance(part, LAYERS)]
-    with hooked(layers, lambda layer, inputs, z: change(z)):
+    with hooked(layers(potential), lambda layer, inputs, z: change(z)):
         potential(change(x))
 
 
+def layers(potential: nn.Module) -> list[nn.Module]:
+    """Its layers with weights, those of `LAYERS`, in the order of registration.
+
+    Examples
+    --------
+    >>> layers(nn.Sequential(nn.Linear(2, 3), nn.ReLU()))
+    [Linear(in_features=2, out_features=3, bias=True)]
+    """
+    return [part for part in potential.modules() if isinstance(part, LAYERS)]
+
+
 @contextmanager
-def hooked(layers: Iterable[nn.Module], hook: Callable[[Any, Any, Tensor], Tensor]) -> Iterator[None]:
+def hooked(modules: Iterable[nn.Module], hook: Callable[[Any, Any, Tensor], Tensor]) -> Iterator[None]:
     """Meanwhile what a hook makes of a layer, its inputs and its output takes the output's place."""
     with ExitStack() as hooks:
-        for layer in layers:
+        for layer in modules:
             hooks.callback(layer.register_forward_hook(hook).remove)
         yield
 

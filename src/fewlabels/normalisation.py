@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fewlabels.features import LAYERS, hooked, last_layer
+from fewlabels.features import hooked, last_layer, layers
 from fewlabels.layers import EPSILON, WeightNormLinear
 
 __all__ = ["fold", "normalised", "over_batches"]
@@ -70,7 +70,8 @@ def _axis(layer: nn.Module) -> int:
 def _hidden(potential: nn.Module) -> list[nn.Module]:
     """The layers that are normalised; weights that are computed from others, by a parametrisation, could not be set."""
     last = last_layer(potential)
-    layers = [part for part in potential.modules() if isinstance(part, LAYERS) and part is not last]
     return [
-        layer for layer in layers if hasattr(layer, "g") or ("weight" in layer._parameters and layer.bias is not None)
+        layer
+        for layer in layers(potential)
+        if layer is not last and (hasattr(layer, "g") or ("weight" in layer._parameters and layer.bias is not None))
     ]

@@ -39,7 +39,9 @@ ImageScaleOption = Annotated[
     ImageScale, typer.Option(help="Minutes of one core a run, about two hours, or the paper's own network.")
 ]
 SeedsOption = Annotated[int, typer.Option(min=1, help="Number of seeds.")]
-SetsOption = Annotated[str | None, typer.Option(help="Some of cifar10,mnist,svhn; default: those of the scale.")]
+SetsOption = Annotated[
+    str | None, typer.Option(help="Some of cifar10,mnist,mnist_dense,svhn; default: those of the scale.")
+]
 SmallSetsOption = Annotated[str | None, typer.Option(help="Some of the sets; a wrong name is answered with all.")]
 RowsOption = Annotated[str | None, typer.Option(help="Some of the rows; a wrong name is answered with all.")]
 AcceleratorOption = Annotated[str, typer.Option(help="cpu, cuda, mps; auto: a GPU where there is one.")]

@@ -35,7 +35,7 @@ from fewlabels.objectives.teacher_labels import TeacherLabels
 from fewlabels.objectives.temporal_ensembling import TemporalEnsembling
 from fewlabels.objectives.vat import VAT
 from fewlabels.objectives.vime import VIME
-from fewlabels.optimizers import rmsprop
+from fewlabels.optimizers import adam, hold, rmsprop
 from fewlabels.recipes import Field, Phase, Plan, Recipe
 from fewlabels.stage import Stage
 
@@ -261,20 +261,24 @@ def sobolev_gan(players: VectorPlayers, setting: Setting) -> list[Stage]:
 
 def ladder(players: VectorPlayers, setting: Setting) -> list[Stage]:
     """-log p(y | x), and every layer is to find its clean values again."""
-    return _with_decoder(players, partial(Ladder, weight=setting.weight))
+    plan = players.recipe.rival._replace(optimizer=adam(3e-3), schedule=hold(2 / 3))
+    variance = float(players.data.var(correction=0).clamp(min=1e-6))
+    weights = (100.0 / variance, 10.0, 0.1)  # the paper's for MNIST, whose pixels have about a tenth of unit variance
+    return _with_decoder(players, plan, partial(Ladder, weight=setting.weight, weights=weights))
 
 
 def gamma_ladder(players: VectorPlayers, setting: Setting) -> list[Stage]:
     """-log p(y | x), and the last layer is to find its clean values again."""
-    return _with_decoder(players, partial(Ladder, weight=setting.weight, weights=(3.0,), gamma=True))
+    plan = players.recipe.rival._replace(optimizer=rmsprop(1e-3, 1e-2))  # the decoder learns ten times as fast
+    return _with_decoder(players, plan, partial(Ladder, weight=setting.weight, weights=(3.0,), gamma=True))
 
 
-def _with_decoder(players: VectorPlayers, ladder: Callable[..., Ladder]) -> list[Stage]:
-    """The stage of a ladder, whose decoder learns ten times as fast."""
-    recipe = players.recipe
-    objective = ladder(players.potential, players.data, input_noise=recipe.corruption)
-    faster = players._replace(recipe=recipe._replace(rival=recipe.rival._replace(optimizer=rmsprop(1e-3, 1e-2))))
-    return faster.rival("ladder", objective, normalised=True)
+def _with_decoder(players: VectorPlayers, plan: Plan, ladder: Callable[..., Ladder]) -> list[Stage]:
+    """The stage of a ladder, whose labelled pass is corrupted as its other one."""
+    noise = {"input": players.recipe.corruption, "layer": 0.3}
+    labels = Supervised(noise=noise["input"], layer_noise=noise["layer"])
+    objective = ladder(players.potential, players.data, input_noise=noise["input"], noise=noise["layer"])
+    return [players.stage("ladder", Sum(labels, objective), plan)._replace(normalised=True)]
 
 
 def contrast(players: VectorPlayers, setting: Setting) -> list[Stage]:

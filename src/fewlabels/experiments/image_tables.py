@@ -17,6 +17,7 @@ __all__ = ["METHODS", "crossing", "sheets", "write_fig1", "write_table2"]
 
 METHODS = {
     **{name: row.name for name, row in TABLE_2.items()},
+    "ladder": "ladder network",
     "supervised_normalised": "supervised, normalised",
     "persistent_cd": "joint, persistent chains",
     "pi": "Π-model",

@@ -15,8 +15,8 @@ and m, s the mean and standard deviation of the scores z_L over the clean one,
 apart, lets its mean and slope follow what the layer above knows.  The N of the hidden layers is that of a *normalised*
 stage (`fewlabels.stage.Stage`, `fewlabels.normalisation`), in which labels are learnt through it, too; outside of one
 the layers are as they are.  θ learns through m, s and N, so that weights gain nothing by growing, and through the
-target, which comes to meet the estimate, as in the paper's code.  The potential's own noise is off; -log p(y | x),
-whose pass has none of the noise here, is left to `Supervised`.
+target, which comes to meet the estimate, as in the paper's code.  The potential's own noise is off.  -log p(y | x) is
+left to `Supervised`, whose pass is to be corrupted by the same noise.
 """
 
 from collections.abc import Sequence

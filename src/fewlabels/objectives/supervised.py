@@ -6,10 +6,13 @@ For a `Categorical` potential this is the cross-entropy, for a `LinearChain` the
 sum over the tokens of a sentence, a mean over sentences).
 """
 
-import torch
-from torch import nn
+from typing import Any
 
-from fewlabels.objective import Batch, Objective, Terms
+import torch
+from torch import Tensor, nn
+
+from fewlabels.features import hooked, layers
+from fewlabels.objective import Batch, Objective, Terms, noiseless
 
 __all__ = ["Supervised"]
 
@@ -24,13 +27,24 @@ class Supervised(Objective):
     noise
         Standard deviation of Gaussian noise added to x, for continuous x: a regulariser that costs nothing.  The
         potential's own noise comes on top.
+    layer_noise
+        That of noise added to what each layer with weights gives, in place of the potential's own, as in a ladder
+        network (`fewlabels.objectives.ladder`).
     """
 
-    def __init__(self, weight: float = 1.0, noise: float = 0.0) -> None:
+    def __init__(self, weight: float = 1.0, noise: float = 0.0, layer_noise: float = 0.0) -> None:
         super().__init__()
-        self.weight, self.noise = weight, noise
+        self.weight, self.noise, self.layer_noise = weight, noise, layer_noise
 
     def forward(self, potential: nn.Module, batch: Batch) -> Terms:
         """The term ``supervised``; dropout and input noise are as the potential's mode says."""
         x = batch.x + self.noise * torch.randn_like(batch.x) if self.noise else batch.x
-        return Terms({"supervised": -self.weight * potential(x).log_conditional(batch.y).mean()}, {})
+        if self.layer_noise:
+            with noiseless(potential), hooked(layers(potential), self._disturb):
+                labels = potential(x)
+        else:
+            labels = potential(x)
+        return Terms({"supervised": -self.weight * labels.log_conditional(batch.y).mean()}, {})
+
+    def _disturb(self, layer: nn.Module, inputs: Any, z: Tensor) -> Tensor:
+        return z + self.layer_noise * torch.randn_like(z)
