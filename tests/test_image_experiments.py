@@ -128,6 +128,16 @@ def test_the_long_scale_trains_three_times_as_long_and_has_our_own_rows_alone(ca
     assert {call["effort"] for call in calls[3:]} == {3.0}
 
 
+def test_a_set_may_have_a_length_and_sheets_of_its_own(calls, monkeypatch):
+    own = images.SETS["cifar10"]
+    monkeypatch.setattr(images, "SETS", {"one": own, "one_more": own._replace(effort={("table2", "bench"): 0.125})})
+    images.run_table2("bench", Path("data"), seeds=1, sets=["one", "one_more"], methods=["joint"])
+    images.run_table2("long", Path("data"), seeds=1, sets=["one_more"], methods=["joint"])
+    assert [call["effort"] for call in calls] == [3.0, 0.125, 1.0]
+    page = Path("results/table2-bench.html").read_text()
+    assert page.count("one-joint-generated") == page.count("one_more-joint-generated") > 0
+
+
 def test_left_to_itself_table_2_has_all_of_the_papers_methods_and_those_from_outside(calls, monkeypatch):
     monkeypatch.setattr(images, "fit_outside", lambda name, x, y: Constant())
     images.run_table2("bench", Path("data"), seeds=1)

@@ -44,7 +44,7 @@ def table2_page(
             "headings": TABLE_2_HEADINGS,
             "rows": rows,
             "diagrams": _diagrams([run for run in runs if run.dataset == name]),
-            "sheets": {key: data for key, data in sheets.items() if key.startswith(name)},
+            "sheets": {key: data for key, data in sheets.items() if key.startswith(f"{name}-")},
         }
         for name, rows in tables.items()
     ]
