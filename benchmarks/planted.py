@@ -233,7 +233,7 @@ MUTANTS = [
            "test_normalisation.py folded"),
     Mutant("the mean is folded before the scale", "normalisation.py", "b.sub_(m).div_(s)", "b.div_(s).sub_(m)",
            "test_normalisation.py folded"),
-    Mutant("the last layer is normalised, too", "normalisation.py", " and part is not last", "",
+    Mutant("the last layer is normalised, too", "normalisation.py", "layer is not last and ", "",
            "test_normalisation.py folded"),
     Mutant("layers without a bias are normalised", "normalisation.py", " and layer.bias is not None", "",
            "test_normalisation.py left_alone"),
