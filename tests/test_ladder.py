@@ -259,18 +259,18 @@ def test_the_potentials_own_noise_is_off_and_the_ladders_is_on():
     assert not seen[2].any() and not seen[4].any()
 
 
-@pytest.mark.parametrize("over", [nullcontext, over_batches])
-def test_labels_are_learnt_through_the_same_noise(over):
+@pytest.mark.parametrize("norm", [False, True])
+def test_labels_are_learnt_through_the_same_noise(norm):
     """At the input, behind the normalisation of a hidden layer, and on the scores; the network's own is off."""
     potential, x, y = Net(dropout=0.9).train(), torch.randn(7, 3), torch.arange(7) % 2
     torch.manual_seed(3)
-    with over(potential) if over is over_batches else over():
+    with over_batches(potential) if norm else nullcontext():
         loss = Supervised(2.0, noise=0.6, layer_noise=0.3)(potential, Batch(x, y, x)).loss["supervised"]
     assert potential.training
     torch.manual_seed(3)
     n_0, n_1, n_2 = 0.6 * torch.randn(7, 3), 0.3 * torch.randn(7, 8), 0.3 * torch.randn(7, 2)
     z = potential.body[0](x + n_0)
-    z = normalised(z) if over is over_batches else z
+    z = normalised(z) if norm else z
     scores = potential.head(torch.tanh(z + n_1)) + n_2
     by_hand = 2.0 * nn.functional.cross_entropy(scores, y)
     torch.testing.assert_close(loss, by_hand, rtol=1e-4, atol=0)

@@ -275,9 +275,8 @@ def gamma_ladder(players: VectorPlayers, setting: Setting) -> list[Stage]:
 
 def _with_decoder(players: VectorPlayers, plan: Plan, ladder: Callable[..., Ladder]) -> list[Stage]:
     """The stage of a ladder, whose labelled pass is corrupted as its other one."""
-    noise = {"input": players.recipe.corruption, "layer": 0.3}
-    labels = Supervised(noise=noise["input"], layer_noise=noise["layer"])
-    objective = ladder(players.potential, players.data, input_noise=noise["input"], noise=noise["layer"])
+    objective = ladder(players.potential, players.data, input_noise=players.recipe.corruption)
+    labels = Supervised(noise=objective.noise[0], layer_noise=objective.noise[-1])
     return [players.stage("ladder", Sum(labels, objective), plan)._replace(normalised=True)]
 
 

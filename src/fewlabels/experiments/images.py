@@ -75,17 +75,21 @@ class Case(NamedTuple):
     effort: dict[tuple[str, str], float] = EFFORT
 
 
+def _read_mnist(data: Path) -> Splits:
+    return read_mnist(data / "MNIST" / "raw")
+
+
 SETS = {
     "cifar10": Case(
         read_cifar10, 4000, {"bench": "small", "long": "small", "paper": "cifar10"},
         {**dict.fromkeys(("bench", "long"), (0.02, 0.08, 0.25, 0.5, 1.0)), "paper": (0.08, 0.25, 0.5, 0.75, 1.0)},
     ),
     "mnist": Case(
-        lambda data: read_mnist(data / "MNIST" / "raw"), 100, {"bench": "small", "paper": "mnist"},
+        _read_mnist, 100, {"bench": "small", "paper": "mnist"},
         dict.fromkeys(("bench", "paper"), (0.002, 0.01, 0.1, 0.5, 1.0)),
     ),
     "mnist_dense": Case(
-        lambda data: read_mnist(data / "MNIST" / "raw"), 100, {"bench": "mnist"},
+        _read_mnist, 100, {"bench": "mnist"},
         {"bench": (0.002, 0.01, 0.1, 0.5, 1.0)}, {("table2", "bench"): 0.125, ("fig1", "bench"): 0.125},
     ),
     "svhn": Case(

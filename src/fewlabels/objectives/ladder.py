@@ -52,7 +52,7 @@ class Ladder(Objective):
 
     def __init__(
         self, potential: nn.Module, x: Tensor, weight: float = 1.0, *, noise: float = 0.3,
-        input_noise: float = 0.3, weights: Sequence[float] = (100.0, 1.0, 0.1), gamma: bool = False,
+        input_noise: float = 0.3, weights: Sequence[float] = (1000.0, 10.0, 0.1), gamma: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         with noiseless(potential), torch.no_grad():
