@@ -11,6 +11,8 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from sklearn.base import BaseEstimator
 from typer.testing import CliRunner
 
 import fewlabels
+from fewlabels.claim import in_hand
 from fewlabels.cli import app
 from fewlabels.errors import DivergenceError, InputError
 from fewlabels.kinds import Data
@@ -40,6 +43,7 @@ class Saved(BaseEstimator):
     """What both stand-ins share: settings, and a file of JSON."""
 
     fits = 0
+    order: ClassVar = []
     choice_ = "weight 0.1 of [0, 0.1, 1]: lowest error on held-out labels"
 
     def __init__(self, method="joint", *, random_state=None, verbose=False, checkpoint=None, accelerator=None):
@@ -52,7 +56,12 @@ class Saved(BaseEstimator):
             raise InputError("expected two classes or more, came one")
         self.classes_ = np.array(classes, dtype=object)
 
+    def fit_keeping_state(self, *examples, **pool):
+        self.fit(*examples, **pool)
+        return SimpleNamespace(done=lambda: Saved.order.append("forgotten"))
+
     def save(self, path):
+        Saved.order.append("saved")
         Path(path).write_text(json.dumps([type(self).__name__, self.state]))
 
 
@@ -244,7 +253,7 @@ def test_images_from_fit_to_sample(work):
     drawn = samples("new.npz")
     assert (drawn.shape, drawn.dtype) == ((5, 2, 3, 1), np.uint8)
     assert drawn[:, 0, 0, 0].tolist() == [5, 250, 5, 250, 5]  # what the estimator drew, as pixels
-    with Image.open("new.png") as sheet:
+    with Image.open("new.npz.png") as sheet:
         assert sheet.size == (3 * 4, 2 * 3)
         assert [sheet.getpixel((4 * column, 0))[0] for column in range(3)] == [5, 250, 5]
     assert run("predict", "out", "new.npz").splitlines()[1].startswith("0,dark,")
@@ -260,7 +269,7 @@ def test_samples_without_matplotlib(work, monkeypatch):
     run("fit", "pictures", "--out", "out")
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     run("sample", "out", "--out", "new.npz")
-    assert samples("new.npz").shape == (16, 2, 3, 1) and not Path("new.png").exists()
+    assert samples("new.npz").shape == (16, 2, 3, 1) and not Path("new.npz.png").exists()
 
 
 def test_images_in_archives(work):
@@ -619,7 +628,46 @@ def test_no_space_after_training_keeps_the_state(work, monkeypatch):
     assert Path("out/checkpoint/state").exists()
 
 
+def test_the_state_of_a_fit_is_forgotten_when_its_model_is_saved(work, monkeypatch):
+    monkeypatch.setattr(Saved, "order", [])
+    Path("out/.fewlabels-0123").mkdir(parents=True)  # what a killed run left half made
+    run("fit", "flowers.csv", "--label", "species", "--out", "out")
+    assert Saved.order == ["saved", "forgotten"]
+    assert {path.name for path in Path("out").iterdir()} == {"model.safetensors", "run.json", "summary.json"}
+
+
+def test_one_command_at_a_time_works_in_a_folder(work):
+    run("fit", "flowers.csv", "--label", "species", "--out", "out")
+    for command in (("curve", "out"), ("fit", "flowers.csv", "--label", "species", "--out", "out")):
+        with in_hand(Path("out")):
+            assert "folder out: expected one process at work in it, came a second" in run(*command, code=2)
+
+
+def test_labels_that_are_not_asked_for_may_be_anything(work):
+    run("fit", "flowers.csv", "--label", "species", "--out", "out")
+    Path("unknown.csv").write_text("a,b,species\n7,7,NA\n")
+    assert run("predict", "out", "unknown.csv") == run("predict", "out", "more.csv")
+    assert "came 'NA' in 1 rows" in run("evaluate", "out", "unknown.csv", code=2)
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["demo", "--out", "flowers.csv"], "flowers.csv: expected a path that may be read or written"),
+        (["reproduce", "methods", "--out", "flowers.csv"], "flowers.csv: expected a path that may be read or written"),
+        (["reproduce", "table3", "--data", ".", "--ratios", "50.5"], "expected whole numbers with commas between"),
+        (["reproduce", "table3", "--data", ".", "--ratios", "inf"], "expected whole numbers with commas between"),
+        (["reproduce", "table2", "--data", ".", "--accelerator", "gpu", "--sets", "svhn"], "expected accelerator"),
+    ],
+)
+def test_commands_that_come_to_nothing(work, command, message):
+    before = content()
+    assert message.lower() in run(*command, code=2).lower()
+    assert content() == before
+
+
 FILES = {
+    "under.csv": "a,species\n1_2,iris\n3,rose\n",
     "one.csv": "a,species\n1,iris\n2,iris\n",
     "bad.csv": "a,species\n1,iris\nx,rose\n",
     "nan.csv": "a,b,species\n1,nan,iris\n",
@@ -648,6 +696,7 @@ FILES = {
         (["flowers.csv", "--label", "species", "--unlabelled", "other.csv"], "missing b and not known c"),
         (["flowers.csv", "--label", "species", "--unlabelled", "absent.csv"], "absent.csv"),
         (["german.csv", "--label", "species"], "expected cells separated by commas, came ';'"),
+        (["under.csv", "--label", "species"], "expected a finite number, came '1_2'"),
         (["missing.csv", "--label", "species"], "where a row has none, came 'NA' in 2 rows"),
         (["head.tsv"], "head.tsv:1: expected a token and its tag, came what looks like a header, 'token' and 'tag'"),
         (["half.conllu"], "expected a tag for each word of a sentence or for none, came both in sentence 1"),
@@ -731,6 +780,7 @@ def test_bad_input_to_a_model_writes_nothing(work, arguments, message):
         ["fit"],
         ["fit", "flowers.csv", "--out", "o", "--method", "magic"],
         ["fit", "flowers.csv"],
+        ["fit", "flowers.csv", "--label", "species", "--out", "o", "--seed", str(2**32)],
         ["sample", "m", "-n", "0"],
     ],
 )

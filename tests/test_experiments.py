@@ -18,8 +18,9 @@ import pytest
 from fewlabels.errors import InputError
 from fewlabels.experiments.plain_text import plain_text, titled
 from fewlabels.experiments.published import PROPORTIONS, RATIOS, TASKS, published, reductions
-from fewlabels.experiments.runner import Busy, Job, making, run_jobs
+from fewlabels.experiments.runner import Job, making, run_jobs
 from fewlabels.experiments.tables import TASK_OF, error_reduction, grid, notes, text, wins, write_tables
+from fewlabels.lock import Busy
 from fewlabels.results import Run, read_runs, write_runs
 
 

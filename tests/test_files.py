@@ -186,3 +186,21 @@ def test_state_worth_resuming_is_kept(tmp_path):
     with pytest.raises(InputError), claimed_folder(tmp_path / "fresh", RUN) as resumed:
         raise InputError("again")
     assert resumed and read_run(tmp_path / "fresh") == RUN
+
+
+def test_one_process_at_a_time_works_in_a_folder(tmp_path):
+    with claimed_folder(tmp_path / "out", RUN):
+        with pytest.raises(InputError, match="out: expected one process at work in it, came a second"):
+            with claimed_folder(tmp_path / "out", RUN):
+                pass
+        assert (tmp_path / "out" / "run.json").exists()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["run.json"]
+    with claimed_folder(tmp_path / "out", RUN) as resumed:
+        assert resumed
+
+
+def test_names_that_are_not_unicode_are_settings_too(tmp_path):
+    run = {"data": "caf\udce9 café"}
+    claim_folder(tmp_path / "out", run)
+    assert "café" in (tmp_path / "out" / "run.json").read_text(encoding="utf-8")
+    assert claim_folder(tmp_path / "out", run) and read_run(tmp_path / "out") == run

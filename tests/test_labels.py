@@ -216,3 +216,23 @@ def test_categorical_entropy_and_samples():
     draws = Categorical(p.log().expand(20000, 3)).sample(torch.Generator().manual_seed(0))
     frequency = draws.bincount(minlength=3) / 20000
     assert (frequency - p[0]).abs().max() < 4.5 * (0.25 / 20000) ** 0.5
+
+
+@pytest.mark.parametrize("behind", [1e6, float("-inf"), float("inf"), float("nan")])
+@pytest.mark.parametrize("scale", [1.0, 1e4])  # the latter is computed in the log domain
+def test_nothing_behind_an_end_matters_whatever_it_is(behind, scale):
+    outcomes = []
+    for filled in (0.0, behind):
+        lengths, transitions = torch.tensor([4, 2, 1]), torch.randn(K, K, generator=torch.Generator().manual_seed(1))
+        emissions = scale * torch.randn(3, 4, K, generator=torch.Generator().manual_seed(0))
+        emissions[1, 2:], emissions[2, 1:] = filled, filled
+        emissions.requires_grad_(), transitions.requires_grad_()
+        chain = LinearChain(emissions, transitions, lengths)
+        y = torch.tensor([[0, 1, 2, 0], [2, 1, 0, 0], [1, 0, 0, 0]])
+        chain.log_conditional(y).sum().backward()
+        marginals = chain.log_marginals().exp()
+        outcomes.append(
+            [chain.log_partition, chain.mode(), chain.entropy(), emissions.grad, transitions.grad, marginals]
+        )
+    for one, other in zip(*outcomes, strict=True):
+        assert other.isfinite().all() and torch.equal(one, other)

@@ -264,8 +264,23 @@ def test_persistent_chains_are_written_back_after_the_step_and_only_those_drawn(
     objective(potential, vectors(n_unlabelled=10))
     assert torch.equal(objective.buffer, before)
     objective.update(potential)
-    moved = (objective.buffer != before).any(1).sum()
-    assert 0 < moved <= 10
+    assert (objective.buffer != before).any(1).sum() == 10  # none is drawn twice
+
+
+def test_a_buffer_smaller_than_a_batch_gives_all_its_chains():
+    objective = PersistentCD(torch.randn(6, 3))
+    terms = objective(Net(), vectors(n_unlabelled=10))
+    objective.update(Net())
+    assert total(terms).isfinite()
+
+
+def test_calming_keeps_the_temperature_of_the_chains():
+    objective = PersistentCD(torch.randn(6, 3), step_size=0.08, noise=0.2)
+    objective.calm()
+    assert objective.noise**2 / objective.step_size == pytest.approx(0.2**2 / 0.08)
+    exact = PersistentCD(torch.randn(6, 3), noise=None)
+    exact.calm()
+    assert exact.noise is None
 
 
 def test_restarts_come_from_the_start_pool():

@@ -55,6 +55,16 @@ def test_a_candidate_that_diverges_is_never_chosen():
     assert choose(SETTINGS, judge, FOLDS).setting == SUPERVISED
 
 
+def test_a_candidate_that_diverges_on_one_fold_alone_is_wrong_everywhere(tmp_path):
+    def judge(setting, train, held_out, fold):
+        if setting.weight == 1.0 and fold == 0:
+            raise DivergenceError("gone")
+        return np.full(20 * len(held_out), judge_by([0.9, 0.1, 0.95])(setting, train, held_out, fold)[0])  # by token
+
+    for _ in range(2):  # as judged, and as read from what an interrupted selection left
+        assert choose(SETTINGS, judge, FOLDS, tmp_path / "choice.json").setting == SUPERVISED
+
+
 def test_every_held_out_label_is_judged_once_by_a_model_that_has_not_seen_it():
     seen = []
 
@@ -200,6 +210,12 @@ def test_a_feature_that_is_constant_but_for_rounding_is_not_blown_up():
     assert table.std(0)[1] > 0
     assert Scaling.of(table).scale[1] == pytest.approx(0.5**0.5, abs=0.05)  # the one scale of both
     assert abs(Scaling.of(table).apply(np.array([[0.0, 0.2]]))[0, 1]) < 0.2
+
+
+def test_constant_pixels_in_float32_are_not_blown_up():
+    images = np.full((1000, 4), 0.1, dtype=np.float32)  # whose sum in float32 is not 1000 times as much
+    images[:, 0] = np.random.default_rng(0).normal(size=1000)
+    assert (Scaling.of(images).scale > 0.4).all()
 
 
 def run(method, seed, value):

@@ -238,6 +238,7 @@ def test_further_features_enter_where_they_are_given(vocabulary, preset):
     absent = potential(x).emissions.detach()
     columns = torch.zeros(3, 5, 2, dtype=torch.long)
     assert torch.equal(potential(x._replace(columns=columns)).emissions, absent)
+    assert all((column.weight[0] == 0).all() for column in potential.columns)
     columns[2, 1, 0] = 3
     change = (potential(x._replace(columns=columns)).emissions - absent).abs().sum(-1)
     assert (change[2] > 0).all()
@@ -313,6 +314,7 @@ def test_forbidden_moves_leave_exactly_the_well_formed_sequences(tags, encoding)
     head = ChainHead(4, len(tags), allowed=allowed_moves(tags)).double()
     for parameter in head.parameters():
         torch.nn.init.normal_(parameter, std=3.0)
+    head.transition.data[head.forbidden] += 20.0  # what would be liked best
     lengths = torch.tensor([4, 1, 3, 2])
     emissions = head(3 * torch.randn(4, 4, 4, dtype=torch.double), lengths)
     chain = LinearChain(emissions, head.transitions, lengths)
@@ -329,6 +331,7 @@ def test_forbidden_moves_leave_exactly_the_well_formed_sequences(tags, encoding)
         torch.testing.assert_close(chain.log_partition[b], torch.stack(scores).logsumexp(0))
         assert modes[b, :n].tolist() == list(best)
         broken += not well_formed([tags[k] for k in free.mode()[b, :n]], encoding)
+    assert broken  # without the rules the best sequences break them
     chain.log_conditional(modes).sum().backward()
     assert all(parameter.grad.isfinite().all() for parameter in (head.transition, head.start, head.stop))
     assert head.transition.grad[torch.from_numpy(~allowed_moves(tags).follow)].eq(0).all()

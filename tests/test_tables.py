@@ -55,6 +55,8 @@ def test_label_may_stand_anywhere_and_be_left_out(csv_file):
         (["true", "FALSE", ""], [True, False, -1]),
         (["True", "-1", "no"], ["True", -1, "no"]),
         (["1.5", "2", "two"], ["1.5", "2", "two"]),
+        (["1", "9223372036854775808"], ["1", "9223372036854775808"]),  # which no array of integers holds
+        (["123456789012345678", "-1"], [123456789012345678, -1]),
         (["", " "], [-1, -1]),
     ],
 )
@@ -220,6 +222,14 @@ def test_a_table_like_another(csv_file):
     path = csv_file("a,y,b\n1,p,2\n")
     assert read_table_like(path, ["a", "b"], "y").y.tolist() == ["p"]
     assert read_table_like(csv_file("a,b\n1,2\n"), ["a", "b"], "y").y is None
+    unread = read_table_like(csv_file("a,y,b\n1,NA,2\n"), ["a", "b"], "y", labelled=False)
+    assert unread.y is None and unread.x.tolist() == [[1, 2]]
+
+
+def test_an_empty_line_of_one_column_is_an_empty_cell_unless_nothing_follows(csv_file):
+    with pytest.raises(InputError, match="line 3, column 'x': expected a finite number, came an empty cell"):
+        read_table(csv_file("x\n1\n\n3\n"))
+    assert read_table(csv_file("\nx\n1\n3\n\n\n")).x.tolist() == [[1], [3]]
 
 
 @pytest.mark.parametrize(

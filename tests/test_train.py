@@ -91,6 +91,40 @@ def test_an_interrupt_saves_and_the_run_resumes_to_the_identical_result(tmp_path
     assert torch.equal(flat(potential), whole)
 
 
+def test_an_interrupt_does_not_put_an_older_state_in_place_of_a_newer_one(tmp_path):
+    def interrupt(name, done, total):
+        if done == 90:
+            raise KeyboardInterrupt
+
+    checkpoint = Checkpoint(tmp_path / "checkpoint.pt", seconds=0.0)
+    potential, stages, batches = problem()
+    with pytest.raises(KeyboardInterrupt):
+        fit(potential, stages, batches, checkpoint=checkpoint, report=interrupt)
+    assert checkpoint.load()["done"] == 89
+
+
+class Whole(nn.Module):
+    """A module that sets its part's parameters itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.part = nn.Linear(8, 2)
+
+    def reset_parameters(self):
+        nn.init.constant_(self.part.weight, 7.0)
+        nn.init.zeros_(self.part.bias)
+
+    def forward(self, x):
+        return self.part(x)
+
+
+def test_a_module_that_is_reset_has_the_last_word_on_its_parts():
+    potential, _, batches = problem()
+    potential.head = Whole()
+    fit(potential, [Stage("only", Supervised(), 1, adam(0.0), reset=("head",))], batches)
+    assert (potential.head.part.weight == 7).all() and (potential.head.part.bias == 0).all()
+
+
 def test_training_leaves_the_callers_generator_alone():
     torch.manual_seed(5)
     state = torch.get_rng_state()
@@ -201,6 +235,41 @@ def test_divergence_is_noticed_and_mended(kind):
     assert flat(potential).isfinite().all()
     assert [record.step for record in records] == sorted({record.step for record in records})
     assert halvings(records) == 2
+
+
+@pytest.mark.parametrize("stop_at", [110, 124, 130])
+def test_a_killed_run_that_diverges_goes_back_to_where_it_would_have_gone(tmp_path, stop_at):
+    class Counted(Explosive):
+        """Runs away from a step on, whatever was killed before."""
+
+        def __init__(self):
+            super().__init__(bound=0.3, kind="nan")
+            self.register_buffer("steps", torch.zeros(()))
+
+        def forward(self, potential, batch):
+            self.seen = int(self.steps)
+            return super().forward(potential, batch)
+
+        def update(self, potential):
+            self.steps += 1
+
+    def kill(name, done, total):
+        kill.calls += 1
+        if kill.calls == stop_at:
+            raise Stop
+
+    def run(checkpoint, report):
+        potential, _, batches = problem()
+        stage = Stage("only", Counted(), 300, adam(0.01))
+        return fit(potential, [stage], batches, checkpoint=checkpoint, report=report), flat(potential)
+
+    kill.calls, path = 0, tmp_path / "checkpoint.pt"
+    records, whole = run(None, None)
+    assert halvings(records) == 2
+    with pytest.raises(Stop):
+        run(Checkpoint(path, seconds=0.0), kill)
+    resumed, same = run(Checkpoint(path, seconds=0.0), None)
+    assert torch.equal(same, whole) and resumed == records
 
 
 def test_divergence_at_the_end_is_told_of():

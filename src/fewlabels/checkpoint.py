@@ -21,7 +21,7 @@ class Checkpoint:
     path
         The file; written atomically, at most every ``seconds``, and when training is interrupted.
     seconds
-        20 by default: what a kill can cost.
+        20 by default: what a kill can cost, beside the step under way.
     """
 
     def __init__(self, path: Path, seconds: float = 20.0) -> None:

@@ -2,17 +2,20 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from fewlabels.errors import InputError
-from fewlabels.files import TEMPORARY, read_utf8, write_atomically
+from fewlabels.files import TEMPORARY, as_json, read_utf8, write_atomically
+from fewlabels.lock import Busy, locked
 
-__all__ = ["SETTINGS", "claim_folder", "claimed_folder", "read_run"]
+__all__ = ["SETTINGS", "claim_folder", "claimed_folder", "in_hand", "read_run"]
 
 SETTINGS = "run.json"
 """The file of a run's settings in its folder."""
+
+_LOCK = f"{TEMPORARY}lock"
 
 _SHOWN = 60
 
@@ -77,7 +80,7 @@ def claim_folder(path: str | Path, run: dict[str, Any]) -> bool:
         )
     made = _make_folder(path)
     try:
-        write_atomically(path / SETTINGS, json.dumps(run, indent=2, ensure_ascii=False).encode())
+        write_atomically(path / SETTINGS, as_json(run, indent=2))
     except InputError:
         _remove_folders(made)
         raise
@@ -90,18 +93,43 @@ def claimed_folder(path: str | Path, run: dict[str, Any]) -> Iterator[bool]:
 
     Parameters and the value of `as` are those of `claim_folder`. If the block raises `InputError` and the folder was
     absent or empty, it is so again, unless the block has already left files in it: then all stay, to be resumed from.
+    Meanwhile the folder is `in_hand`.
     """
     path = Path(path)
     missing = _missing_folders(path)
     resumed = claim_folder(path, run)
     try:
-        yield resumed
+        with in_hand(path):
+            _check_same_run(path, run)  # two may have claimed it at once
+            yield resumed
     except InputError:
         if not resumed and not any(file.is_file() and file != path / SETTINGS for file in path.rglob("*")):
             (path / SETTINGS).unlink()
             _remove_folders([folder for folder in path.rglob("*") if folder.is_dir()])
             _remove_folders(missing)
         raise
+
+
+@contextmanager
+def in_hand(path: Path) -> Iterator[None]:
+    """Keep other processes from working in a folder during a `with` block.
+
+    Raises
+    ------
+    InputError
+        Another process works there.
+    """
+    try:
+        with locked(path / _LOCK):
+            try:
+                yield
+            finally:
+                with suppress(OSError):
+                    (path / _LOCK).unlink()
+    except Busy as error:
+        raise InputError(
+            f"folder {path}: expected one process at work in it, came a second: wait for the other, or choose another"
+        ) from error
 
 
 def _content(path: Path) -> list[str]:

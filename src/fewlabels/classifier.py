@@ -25,12 +25,12 @@ from fewlabels.estimation import (
     settings_of,
 )
 from fewlabels.labels import Categorical
-from fewlabels.machine import ACCELERATORS, PRECISIONS, one_thread
+from fewlabels.machine import ACCELERATORS, PRECISIONS, device_of, one_thread
 from fewlabels.model_file import write_model
 from fewlabels.model_selection import LabelledKFold, labelled_accuracy
 from fewlabels.outliers import outlier_scores
 from fewlabels.progress import progress_bar
-from fewlabels.recipes import Recipe
+from fewlabels.recipes import HEADS, Recipe
 from fewlabels.samplers import sghmc
 from fewlabels.scaling import Scaling
 from fewlabels.tabular import MLP
@@ -84,7 +84,8 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
     weight, step_size
         Factors on the recipe's weight of log p(x) and step size of the chain.  "auto" chooses by cross-validation on
         the labels, with supervised training among the candidates (`fewlabels.selection`): about 3 times the time of a
-        single run.  "pretrain" uses 1 for both unless told otherwise; its weight does nothing.
+        single run.  "pretrain" uses 1 for both unless told otherwise; its weight counts only as 0, which means
+        supervised training, or not 0.
     folds
         Of that cross-validation; no more than the rarest class has labels.
     effort
@@ -93,7 +94,8 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         "cpu", "cuda" or "mps"; "auto" is a GPU where there is one.
     precision
         Of matrix products and convolutions in training: "float32", "bfloat16", or "auto", which is bfloat16 for
-        networks wide enough to gain where the machine has instructions for it.
+        built-in networks wide enough to gain where the machine has instructions for it; their u(x) is in float32, that
+        of your own network as its last layer gives it.
     random_state
         Seed.
     checkpoint
@@ -178,10 +180,17 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         DivergenceError
             Where training with fixed ``weight`` and ``step_size`` diverges for good.
         """
+        self.fit_keeping_state(X, y).done()
+        return self
+
+    def fit_keeping_state(self, X: Any, y: Any) -> Resumable:
+        """As `fit`, with what is kept in ``checkpoint`` left there until ``done()`` is called on the value.
+
+        For those who save the model first, so that nothing between the two can cost the training.
+        """
         first = NAMES.parts(self.method)[0]
         check_parameters(self, {"preset": ("auto", *PRESETS), "accelerator": ACCELERATORS, "precision": PRECISIONS})
-        if not isinstance(self.recipe, Recipe | None):
-            raise InputError(f"Expected recipe to be a fewlabels.recipes.Recipe, got {self.recipe!r}.")
+        _check_recipe(self.recipe)
         x = self._validated(X, reset=True)
         self.classes_, codes = check_labels(y, len(x))
         preset = preset_for(self.preset, x.shape[1:])
@@ -194,6 +203,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         if len(settings) > 1:
             parts = min(self.folds, check_folds(self.classes_, codes))
             folds = [(rows[a], rows[b]) for a, b in LabelledKFold(parts).split(x[rows], codes[rows])]
+        device_of(self.accelerator)  # refused before a folder is made
         state = Resumable(self, x, codes)
         train = self._trainer(preset, data, codes, state.seed)
 
@@ -208,9 +218,8 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
                 settings, rows, folds, train, judge, state.folder, report
             )
         self._potential, self._proposals, self.history_ = trained
-        state.done()
         self._ready()
-        return self
+        return state
 
     def predict(self, X: Any) -> np.ndarray:
         """Most probable class of each row, (N,)."""
@@ -390,3 +399,15 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
     def _inputs(self, X: Any) -> Tensor:
         """X as the network reads it."""
         return torch.from_numpy(self._scaling.apply(self._validated(X, reset=False))).to(self._dtype)
+
+
+def _check_recipe(recipe: Any) -> None:
+    """Refuse a recipe of one's own that means nothing."""
+    if recipe is None:
+        return
+    if not isinstance(recipe, Recipe):
+        raise InputError(f"Expected recipe to be a fewlabels.recipes.Recipe, got {recipe!r}.")
+    if recipe.batch < 2:
+        raise InputError(f"Expected a recipe whose batch is 2 or more, got {recipe.batch!r}.")
+    if recipe.head not in HEADS:
+        raise InputError(f"Expected a recipe whose head is one of {', '.join(HEADS)}, got {recipe.head!r}.")

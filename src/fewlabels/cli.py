@@ -5,7 +5,6 @@ Everything heavy is imported inside the commands, so that `--help` answers at on
 
 import functools
 import importlib.metadata
-import importlib.util
 import io
 import json
 import shlex
@@ -35,6 +34,7 @@ from fewlabels.run_folder import (
     model_file,
     read_settings,
     read_summary,
+    tidy,
     train_or_pause,
 )
 
@@ -90,7 +90,7 @@ def main() -> None:
     """Run the command line; what it prints is UTF-8, as are the files that it writes."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8")
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     app()
 
 
@@ -116,7 +116,7 @@ def fit(
     ] = None,
     label: Annotated[str | None, typer.Option(help="Column of the labels of a table; empty cells: unlabelled.")] = None,
     method: Annotated[Method, typer.Option(help="How to learn from the unlabelled data.")] = Method.joint,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same model.")] = 0,
     accelerator: Annotated[
         str, typer.Option(help="cpu, cuda, mps; auto: a GPU where there is one. Sentences: cpu.")
     ] = "auto",
@@ -143,6 +143,7 @@ def fit(
     with claimed_folder(out, run) as resumed:
         if not (resumed and is_finished(out)):
             train_or_pause(training, run, out, verbose=not as_json)
+        tidy(out)
     summary = read_summary(out)
     if as_json:
         typer.echo(json.dumps(summary, ensure_ascii=False))
@@ -191,7 +192,7 @@ def predict(
     if out is None:
         typer.echo(text, nl=False)
     else:
-        write_atomically(out, text.encode())
+        write_atomically(out, text.encode(errors="backslashreplace"))
 
 
 @app.command()

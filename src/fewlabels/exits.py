@@ -1,5 +1,6 @@
 """How commands end: with an exit code, and where something went wrong one line on standard error."""
 
+import errno
 import functools
 from collections.abc import Callable
 from typing import NoReturn, ParamSpec
@@ -14,7 +15,7 @@ _P = ParamSpec("_P")
 
 
 def exit_codes(command: Callable[_P, None]) -> Callable[_P, None]:
-    """End a command on bad input or a missing package (code 2), divergence (1) or Ctrl-C (130), with one line."""
+    """End a command on bad input, path or lack of a package (code 2), divergence (1) or Ctrl-C (130), with one line."""
 
     @functools.wraps(command)
     def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> None:
@@ -22,8 +23,11 @@ def exit_codes(command: Callable[_P, None]) -> Callable[_P, None]:
             command(*args, **kwargs)
         except InputError as error:
             stop(f"error: {error}", 2)
-        except PermissionError as error:
-            stop(f"error: {error.filename}: expected a path that may be read or written, came: {error.strerror}", 2)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever read the output has had enough
+                raise
+            path = error.filename or "a file"
+            stop(f"error: {path}: expected a path that may be read or written, came: {error.strerror}", 2)
         except ModuleNotFoundError as error:
             stop(
                 f"error: expected the package {error.name}, which is not installed: "

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from fewlabels.labels import Categorical
 from fewlabels.layers import WeightNormConv, WeightNormLinear
+from fewlabels.objective import noiseless
 
 __all__ = ["LAYERS", "features", "hooked", "last_layer", "layers", "through_layers", "width"]
 
@@ -75,8 +76,9 @@ def features(potential: nn.Module, x: Tensor) -> tuple[Categorical, Tensor]:
 
 @torch.no_grad()
 def width(potential: nn.Module, x: Tensor) -> int:
-    """F for inputs such as x, (B, ...)."""
-    return features(potential, x[:2])[1].shape[1]
+    """F for inputs such as x, (B, ...); nothing random is drawn."""
+    with noiseless(potential):
+        return features(potential, x[:2])[1].shape[1]
 
 
 def last_layer(potential: nn.Module) -> nn.Module:

@@ -1,13 +1,15 @@
 """Safe files: text that is text, and writes that happen wholly or not at all."""
 
+import json
 import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from fewlabels.errors import InputError
 
-__all__ = ["TEMPORARY", "read_utf8", "write_atomically"]
+__all__ = ["TEMPORARY", "as_json", "read_utf8", "write_atomically"]
 
 TEMPORARY = ".fewlabels-"
 """How the names of files begin that an interrupted `write_atomically` may leave behind."""
@@ -38,6 +40,17 @@ def read_utf8(path: str | Path) -> str:
     if not text.strip():
         raise InputError(f"{path}: expected data, came an empty file")
     return text
+
+
+def as_json(value: Any, indent: int | None = None) -> bytes:
+    r"""Return a value as JSON in UTF-8; what is not Unicode, as the name of a file may be, is escaped.
+
+    Examples
+    --------
+    >>> as_json({"name": "caf\u00e9 \udce9"}).decode()
+    '{"name": "café \\udce9"}'
+    """
+    return json.dumps(value, ensure_ascii=False, indent=indent).encode(errors="backslashreplace")
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:

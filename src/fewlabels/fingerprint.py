@@ -8,6 +8,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import joblib
+import numpy as np
 from torch import Tensor, nn
 
 __all__ = ["fingerprint"]
@@ -47,6 +48,8 @@ def _plain(part: Any, above: tuple[int, ...] = ()) -> Any:
             return [plain(one) for one in part]
         case Tensor():
             return str(part.dtype), part.detach().cpu().double().numpy()
+        case np.ndarray():
+            return np.asarray(part)  # of a memory-mapped one the numbers, not the file
         case nn.Module():
             return type(part).__qualname__, plain(part.state_dict())
         case partial():

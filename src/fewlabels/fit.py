@@ -70,20 +70,19 @@ def fit(
                 _reset(potential, stage.reset, batches, mix(seed, number))
                 run = StageRun(potential, stage, number, seed, records, earlier, bfloat16, optimizer)
                 if saved is not None and saved["stage"] == number:
-                    run.load(saved)
-                    run.recent = saved
+                    run.resume(saved)
                 try:
                     with over_batches(potential, *teachers(stage.objective)) if stage.normalised else nullcontext():
                         for done in run.steps(batches, checkpoint):
                             if report is not None:
                                 report(stage.name, steps_before + done, steps_in_all)
                 except KeyboardInterrupt:
-                    if checkpoint is not None:  # a step may be half done: save the last state known to be whole
-                        checkpoint.save(run.recent)
+                    if checkpoint is not None:
+                        run.save_whole(checkpoint)
                     raise
                 records, optimizer = run.records, run.optimizer
                 if checkpoint is not None:
-                    checkpoint.save(run.state())
+                    run.save(checkpoint, run.state())
                 run.finish(batches)
             steps_before += stage.steps
     return records
@@ -95,7 +94,7 @@ def _reset(potential: nn.Module, names: Sequence[str], batches: Batches, seed: i
     if not modules:
         return
     seed_global(seed)
-    for part in (part for module in modules for part in module.modules()):
+    for part in (part for module in modules for part in reversed([*module.modules()])):  # the whole after its parts
         reset = getattr(part, "reset_parameters", None)
         if reset is not None:
             reset()

@@ -80,7 +80,7 @@ def _table_training(data: Path, unlabelled: Path | None, label: str | None) -> D
     x, y, columns = read_table(data, label)
     assert y is not None
     if unlabelled is not None:
-        more = read_table_like(unlabelled, columns, label).x
+        more = read_table_like(unlabelled, columns, label, labelled=False).x
         x, y = np.concatenate([x, more]), np.concatenate([y, np.full(len(more), -1, dtype=object)])
     return Data(x, y, _numbers(x), columns)
 
@@ -88,7 +88,7 @@ def _table_training(data: Path, unlabelled: Path | None, label: str | None) -> D
 def _table_inputs(data: Path, run: dict[str, Any], labelled: bool) -> Data:
     from fewlabels.data.tables import read_table_like
 
-    table = read_table_like(data, run["columns"], run["label"])
+    table = read_table_like(data, run["columns"], run["label"], labelled=labelled)
     if labelled and table.y is None:
         raise InputError(f"{data}: expected the column {run['label']!r} of the labels, came none: add --label COLUMN")
     return Data(table.x, table.y, _numbers(table.x), table.columns)
@@ -128,7 +128,7 @@ def _image_samples(x: Any, out: Path, run: dict[str, Any]) -> dict[Path, bytes]:
     x = np.rint(x).clip(0, 255).astype(np.uint8)
     stream = io.BytesIO()
     np.savez_compressed(stream, x=x)
-    sheet = {out.with_suffix(".png"): contact_sheet(x)} if importlib.util.find_spec("matplotlib") else {}
+    sheet = {out.with_name(f"{out.name}.png"): contact_sheet(x)} if importlib.util.find_spec("matplotlib") else {}
     return {out: stream.getvalue(), **sheet}
 
 

@@ -138,8 +138,9 @@ class LinearChain:
         lengths: Tensor,
         offset: Callable[[], Tensor] | None = None,
     ) -> None:
-        self.emissions, self.transitions, self.lengths = emissions, transitions, lengths
-        self._offset = offset
+        self.transitions, self.lengths, self._offset = transitions, lengths, offset
+        behind = torch.arange(emissions.shape[1], device=lengths.device) >= lengths.unsqueeze(1)
+        self.emissions = emissions.masked_fill(behind.unsqueeze(2), 0.0)  # whatever it held, even NaN
 
     @cached_property
     def offset(self) -> Tensor | None:

@@ -5,10 +5,13 @@ from pathlib import Path
 from torch import nn
 
 from fewlabels.classifier import SemiSupervisedClassifier
+from fewlabels.errors import InputError
 from fewlabels.model_file import read_model
 from fewlabels.tagger import SemiSupervisedTagger
 
 __all__ = ["load"]
+
+ESTIMATORS = {"classifier": SemiSupervisedClassifier, "tagger": SemiSupervisedTagger}
 
 
 def load(path: str | Path, potential: nn.Module | None = None) -> SemiSupervisedClassifier | SemiSupervisedTagger:
@@ -25,8 +28,10 @@ def load(path: str | Path, potential: nn.Module | None = None) -> SemiSupervised
     Raises
     ------
     InputError
-        Where the file is absent, truncated, of another program, or holds another network.
+        Where the file is absent, truncated, of another program, no fitted model, or holds another network.
     """
     description, tensors = read_model(path)
-    estimator = SemiSupervisedClassifier if description["kind"] == "classifier" else SemiSupervisedTagger
-    return estimator.restore(description, tensors, potential)
+    kind = description.get("kind")
+    if kind not in ESTIMATORS:
+        raise InputError(f"Expected a fitted model in {path}, got a file of kind {kind!r}: give what `save` wrote.")
+    return ESTIMATORS[kind].restore(description, tensors, potential)

@@ -20,13 +20,15 @@ def device_of(accelerator: str) -> torch.device:
     Raises
     ------
     InputError
-        Where this machine has none of that kind.
+        Where this machine has none of that kind, or there is no such kind.
 
     Examples
     --------
     >>> device_of("cpu")
     device(type='cpu')
     """
+    if accelerator not in ACCELERATORS:
+        raise InputError(f"Expected accelerator to be one of {', '.join(ACCELERATORS)}, got {accelerator!r}.")
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if accelerator == "auto":
         accelerator = next(name for name in ("cuda", "mps", "cpu") if there[name])

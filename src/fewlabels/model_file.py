@@ -28,7 +28,7 @@ def write_model(path: str | Path, description: dict[str, Any], tensors: dict[str
     tensors
         A ``state_dict``.
     """
-    header = {"fewlabels": json.dumps({"format": FORMAT, **description}, ensure_ascii=False)}
+    header = {"fewlabels": json.dumps({"format": FORMAT, **description})}
     write_atomically(path, save({name: value.contiguous() for name, value in tensors.items()}, metadata=header))
 
 

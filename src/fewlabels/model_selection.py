@@ -12,17 +12,19 @@ __all__ = ["LabelledKFold", "as_labels", "is_unlabelled", "labelled_accuracy"]
 
 
 def as_labels(y: Any) -> np.ndarray:
-    """An array that keeps text and -1 apart, which numpy would not.
+    """An array that keeps text or booleans and -1 apart, which numpy would not.
 
     Examples
     --------
-    >>> as_labels(["cat", -1]).tolist()
-    ['cat', -1]
+    >>> as_labels(["cat", -1]).tolist(), as_labels([True, -1]).tolist()
+    (['cat', -1], [True, -1])
     """
     values = np.asarray(y)
-    if values.dtype.kind in "US" and not isinstance(y, np.ndarray) and not all(isinstance(value, str) for value in y):
-        values = np.array(list(y), dtype=object)
-    return values
+    if isinstance(y, np.ndarray):
+        return values
+    text = values.dtype.kind in "US" and not all(isinstance(value, str) for value in y)
+    booleans = values.dtype.kind == "i" and any(isinstance(value, bool) for value in y)
+    return np.array(list(y), dtype=object) if text or booleans else values
 
 
 def is_unlabelled(y: Any) -> np.ndarray:

@@ -7,7 +7,11 @@ from typing import NamedTuple
 
 from fewlabels.optimizers import Maker, Schedule, adam, constant, cosine, drop, rmsprop
 
-__all__ = ["CIFAR10", "DENSE", "MNIST", "SMALL", "SVHN", "Field", "Phase", "Plan", "Recipe"]
+__all__ = ["CIFAR10", "DENSE", "HEADS", "MNIST", "SMALL", "SVHN", "Field", "Phase", "Plan", "Recipe"]
+
+
+HEADS = ("new", "scalar", "kept")
+"""What becomes of the head between pre-training and fine-tuning; see `Recipe`."""
 
 
 class Plan(NamedTuple):
@@ -43,13 +47,14 @@ class Recipe(NamedTuple):
     Attributes
     ----------
     batch
-        Labelled inputs a step, and as many unlabelled ones and samples.
+        Labelled inputs a step, and as many unlabelled ones and samples; 2 at least, since a generator's layers are
+        normalised over them.
     supervised, pretraining, finetune, joint, persistent, rival
         Plans of the stages; joint training has one or more phases.  The methods that are compared share one plan.
     noise, joint_noise
         Standard deviation of noise on labelled inputs, alone or in the methods that are compared, and beside log p(x).
     label_weight
-        Of -log p(y | x) in joint training.
+        Of -log p(y | x) in joint training; persistent chains know neither it nor noise.
     radius
         Of virtual adversarial training; see `fewlabels.objectives.vat`.
     consistency

@@ -74,7 +74,7 @@ def table3(
     settings = Settings(
         seeds,
         _numbers("--proportions", proportions),
-        [int(number) for number in _numbers("--ratios", ratios)],
+        _whole_numbers("--ratios", ratios),
         _names(methods),
     )
     names = None if tasks is None else _names(tasks)
@@ -192,3 +192,10 @@ def _numbers(option: str, text: str) -> list[float]:
         return [float(name) for name in _names(text)]
     except ValueError as error:
         raise InputError(f"{option}: expected numbers with commas between them, came {text!r}") from error
+
+
+def _whole_numbers(option: str, text: str) -> list[int]:
+    numbers = _numbers(option, text)
+    if not all(number.is_integer() for number in numbers):
+        raise InputError(f"{option}: expected whole numbers with commas between them, came {text!r}")
+    return [int(number) for number in numbers]

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewlabels.claim import SETTINGS, read_run
+from fewlabels.claim import SETTINGS, in_hand, read_run
 from fewlabels.errors import InputError
 from fewlabels.exits import stop
-from fewlabels.files import read_utf8, write_atomically
+from fewlabels.files import TEMPORARY, as_json, read_utf8, write_atomically
 from fewlabels.kinds import KINDS, Data, plain
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ __all__ = [
     "model_file",
     "read_settings",
     "read_summary",
+    "tidy",
     "train_or_pause",
 ]
 
@@ -97,13 +98,13 @@ def train_or_pause(training: Data, run: dict[str, Any], out: Path, verbose: bool
     try:
         _train(training, run, out, verbose)
     except KeyboardInterrupt:
-        if (out / CHECKPOINT).exists():
+        if any((out / CHECKPOINT).glob("*")):
             stop(f"interrupted: the state is saved in {out / CHECKPOINT}; the same command resumes from it", 130)
         stop("interrupted before any state was saved: the same command starts again", 130)
 
 
 def _train(training: Data, run: dict[str, Any], out: Path, verbose: bool) -> None:
-    """Fit a model, save it with a summary, and remove the state that was kept for resuming."""
+    """Fit a model and save it with a summary; only then is the state of the fit forgotten."""
     from fewlabels import SemiSupervisedClassifier, SemiSupervisedTagger
 
     checkpoint = out / CHECKPOINT
@@ -119,24 +120,27 @@ def _train(training: Data, run: dict[str, Any], out: Path, verbose: bool) -> Non
         )  # fmt: skip
     start = time.perf_counter()
     with _pooled(training.text, out / POOL) as pool:
-        if pool is None:
-            estimator.fit(training.x, training.y)
-        else:
-            estimator.fit(training.x, training.y, pool=pool)
-        more = 0 if pool is None else len(pool)
-    seconds = time.perf_counter() - start
-    estimator.save(out / MODEL)
-    labelled = sum(label is not None and label != -1 for label in training.y)
-    summary = {
-        "method": run["method"],
-        "labelled": labelled,
-        "unlabelled": len(training.y) - labelled + more,
-        "classes": [plain(name) for name in estimator.classes_],
-        "choice": estimator.choice_,
-        "seconds": round(seconds, 1),
-    }
-    write_atomically(out / SUMMARY, json.dumps(summary, ensure_ascii=False).encode())
-    shutil.rmtree(checkpoint, ignore_errors=True)
+        more = {} if pool is None else {"pool": pool}
+        state = estimator.fit_keeping_state(training.x, training.y, **more)
+        seconds = time.perf_counter() - start
+        estimator.save(out / MODEL)
+        labelled = sum(label is not None and label != -1 for label in training.y)
+        summary = {
+            "method": run["method"],
+            "labelled": labelled,
+            "unlabelled": len(training.y) - labelled + (0 if pool is None else len(pool)),
+            "classes": [plain(name) for name in estimator.classes_],
+            "choice": estimator.choice_,
+            "seconds": round(seconds, 1),
+        }
+        write_atomically(out / SUMMARY, as_json(summary))
+        state.done()
+
+
+def tidy(out: Path) -> None:
+    """Remove what a finished run no longer needs, and what interrupted ones may have left half made."""
+    for folder in (out / CHECKPOINT, out / POOL, *out.glob(f"{TEMPORARY}*/")):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -153,13 +157,18 @@ def _pooled(text: Path | None, folder: Path) -> Iterator["Pool | None"]:
     try:
         yield Pool(folder)
     except InputError:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
         raise
-    shutil.rmtree(folder)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def draw_curve(file: Path, run: dict[str, Any], verbose: bool) -> None:
     """Fit with shares of the labels and write the outcome beside the model."""
+    with in_hand(file.parent):
+        _draw_curve(file, run, verbose)
+
+
+def _draw_curve(file: Path, run: dict[str, Any], verbose: bool) -> None:
     from fewlabels import LearningCurve, load
     from fewlabels.machine import device_of, processes
 
@@ -188,8 +197,8 @@ def draw_curve(file: Path, run: dict[str, Any], verbose: bool) -> None:
         "gain_standard_error": found.gain_standard_error,
         "verdict": found.verdict,
     }
-    write_atomically(file.parent / CURVE, json.dumps(told, ensure_ascii=False).encode())
-    state.unlink()
+    write_atomically(file.parent / CURVE, as_json(told))
+    state.unlink(missing_ok=True)
 
 
 def digest(data: Data) -> str:

@@ -41,14 +41,14 @@ class Scaling(NamedTuple):
         >>> Scaling.of(np.array([[0.0, 0.0], [2.0, 4.0]])).scale.tolist() == [2.5 ** 0.5] * 2
         True
         """
-        spread = x.std(0)
+        mean, spread = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64)  # in float32 a sum of many rounds
         spread = np.where(spread > ROUNDING * abs(x).max(0), spread, 0.0)
         varying = np.sort(spread[spread > 0])
         if not len(varying):
-            return cls(x.mean(0), np.ones_like(spread))
+            return cls(mean, np.ones_like(spread))
         if varying[-1] <= ALIKE * varying[(len(varying) - 1) // 2]:
-            return cls(x.mean(0), np.full_like(spread, np.sqrt(np.square(spread).mean())))
-        return cls(x.mean(0), np.where(spread > 0, spread, 1.0))
+            return cls(mean, np.full_like(spread, np.sqrt(np.square(spread).mean())))
+        return cls(mean, np.where(spread > 0, spread, 1.0))
 
     @classmethod
     def onto(cls, x: np.ndarray, low: float, high: float) -> "Scaling":

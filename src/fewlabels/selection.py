@@ -10,6 +10,8 @@ is trained again on all labels; equal ones are ranked by the order of the candid
 error rate of a classifier that draws from p(y | x): it varies less than the count of errors, which a handful of labels
 makes coarse, and unlike in the log loss no single label decides.
 
+A candidate that diverges for good on one part of the labels counts as wrong everywhere.
+
 Each candidate and fold costs a training run of 0.4 times the full length; of sentences, the pre-training that sees no
 labels is run once, in full, for all of them.
 """
@@ -31,7 +33,7 @@ SHORTER = 0.4
 """Training runs of the selection, relative to a full one."""
 
 Judge = Callable[[Setting, np.ndarray, np.ndarray, int], np.ndarray]
-"""(setting, training rows, held-out rows, fold) -> 1 - p(y | x) of the held-out labels, shape (n,)."""
+"""(setting, training rows, held-out rows, fold) -> 1 - p(y | x) of the held-out labels, one or several a row."""
 
 
 class Choice(NamedTuple):
@@ -91,13 +93,14 @@ def choose(
                 verdicts[key] = _verdict(judge, setting, train, held_out, fold)
                 if store is not None:
                     write_atomically(store, json.dumps(verdicts).encode())
-            losses.append(np.array(verdicts[key]))
-        scores.append(float(np.concatenate(losses).mean()))
+            losses.append(verdicts[key])
+        diverged = any(loss is None for loss in losses)
+        scores.append(1.0 if diverged else float(np.concatenate(losses).mean()))
     best = min(range(len(settings)), key=lambda i: (scores[i], i))
     return Choice(settings[best], _reason(settings, scores, best, len(folds)))
 
 
-def _stored(store: Path | None) -> dict[str, list[float]]:
+def _stored(store: Path | None) -> dict[str, list[float] | None]:
     """The verdicts that an interrupted selection left; none where there is no file."""
     if store is None or not store.exists():
         return {}
@@ -110,12 +113,12 @@ def _stored(store: Path | None) -> dict[str, list[float]]:
         ) from error
 
 
-def _verdict(judge: Judge, setting: Setting, train: np.ndarray, held_out: np.ndarray, fold: int) -> list[float]:
-    """What a candidate is found to be; a run that diverged for good is wrong everywhere."""
+def _verdict(judge: Judge, setting: Setting, train: np.ndarray, held_out: np.ndarray, fold: int) -> list[float] | None:
+    """What a candidate is found to be; None where its run diverged for good."""
     try:
         return judge(setting, train, held_out, fold).tolist()
     except DivergenceError:
-        return [1.0] * len(held_out)
+        return None
 
 
 def _reason(settings: Sequence[Setting], scores: Sequence[float], best: int, folds: int) -> str:

@@ -91,7 +91,8 @@ class Recipe(NamedTuple):
     noise
         Word vectors and states of dynamic NCE's noise model, and whether its softmax is factored.
     noise_rate
-        Factor of that model's learning rate on the potential's.
+        Factor of the learning rate of that model and of the log-normaliser, which it is to stay calibrated to, on the
+        potential's.
     unigram
         Whether the built-in word potential holds the unigram log-probabilities.  Dynamic NCE then makes its noise model
         the carrier measure in their place, and that model starts from them.
@@ -243,7 +244,7 @@ class SentencePlayers(NamedTuple):
         if self.estimator == "conditional_nce":
             return ConditionalNCE(self.counts, weight=weight, carrier=not self.carries, words_alone=words_alone)
         unigram = self.log_unigram if self.carries else None
-        prior = self.lengths.float() + 1e-5
+        prior = self.lengths.float() / self.lengths.sum() + 1e-5
         prior[0] = 0.0
         return NCE(
             self._noise_model(), prior / prior.sum(), weight=weight, ramp=ramp, carrier=self.recipe.unigram,
@@ -288,7 +289,8 @@ class SentencePlayers(NamedTuple):
 
     def _stage(self, name: str, objective: Objective, plan: Plan, examples: int, reset: tuple[str, ...] = ()) -> Stage:
         steps = max(1, math.ceil(plan.steps(examples) * self.effort))
-        optimizer = plan.optimizer(self.recipe.noise_rate if self.estimator == "nce" else 1.0)
+        noise = any(isinstance(part, NCE) for part in objective.modules())
+        optimizer = plan.optimizer(self.recipe.noise_rate if noise else 1.0)
         return Stage(name, objective, steps, optimizer, plan.schedule(steps), plan.average, plan.clip, reset)
 
 
@@ -307,11 +309,11 @@ def joint(players: SentencePlayers, setting: Setting, terms: Sequence[str] = ())
 
     The paper's code starts from its pre-trained field, too.
     """
-    stages = [*players.start(), players.together("joint", Sum(Supervised(), players.joint_field(setting)))]
+    field = players.joint_field(setting)
+    stages = [*players.start(), players.together("joint", Sum(Supervised(), field))]
     if terms:
         added = [TERMS[name](players, setting.weight) for name in terms]
-        objective = Sum(Supervised(), players.joint_field(setting), *added)
-        stages.append(players.together("+".join(["joint", *terms]), objective, goes_on=True))
+        stages.append(players.together("+".join(["joint", *terms]), Sum(Supervised(), field, *added), goes_on=True))
     return stages
 
 

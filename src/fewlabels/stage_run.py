@@ -50,13 +50,13 @@ class StageRun:
             self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": means})
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.average = AveragedModel(potential, multi_avg_fn=_moving_average(stage.average)) if stage.average else None
-        self.recent = self.state()
+        self.good = self.recent = self.state()
+        self.saved = (-1, -1)
 
     def steps(self, batches: Batches, checkpoint: Checkpoint | None) -> Iterator[int]:
         """Train to the stage's end, going back where it diverges; yields the number of steps done."""
         self.potential.train()
         self.stage.objective.train()
-        good = self.recent
         while self.done < self.stage.steps:
             trouble = None
             for terms in self._train(batches):
@@ -66,11 +66,13 @@ class StageRun:
                     if trouble:
                         break
                     if self.done % SNAPSHOT_EVERY == 0:
-                        good, self.recent = self.recent, self.state()
-                    if checkpoint is not None and checkpoint.due():
-                        checkpoint.save(self.state())
+                        self.good, self.recent = self.recent, self.state()
+                if checkpoint is not None and checkpoint.due():
+                    self.save(checkpoint, self.state())
             if trouble:
-                self._go_back(good, trouble)
+                self._go_back(trouble)
+                if checkpoint is not None:
+                    self.save(checkpoint, self.recent)
 
     def finish(self, batches: Batches) -> None:
         """Leave the potential as the stage is to hand it on; what is saved is from before that."""
@@ -104,7 +106,7 @@ class StageRun:
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
 
-    def _go_back(self, good: dict[str, Any], trouble: str) -> None:
+    def _go_back(self, trouble: str) -> None:
         calms = self.calms + 1
         if calms > CALMS:
             raise DivergenceError(
@@ -112,8 +114,24 @@ class StageRun:
                 f"{CALMS} halvings of its step sizes: scale the inputs to about unit size, or lower the weight of "
                 "log p(x)."
             )
-        self.load(good | {"calms": calms})
-        self.recent = self.state()
+        self.load(self.good | {"calms": calms})
+        self.good = self.recent = self.state()
+
+    def save(self, checkpoint: Checkpoint, state: dict[str, Any]) -> None:
+        """Save a state with those that divergence may need, so that a resumed run goes back to where this one would."""
+        checkpoint.save(state | {"good": self.good, "recent": self.recent})
+        self.saved = (state["calms"], state["done"])
+
+    def save_whole(self, checkpoint: Checkpoint) -> None:
+        """Save the last state known to be whole, if it is not saved: within a step, what changes may be half done."""
+        if (self.recent["calms"], self.recent["done"]) > self.saved:
+            self.save(checkpoint, self.recent)
+
+    def resume(self, saved: dict[str, Any]) -> None:
+        """Go on from what was saved."""
+        self.good, self.recent = saved["good"], saved["recent"]
+        self.load(saved)
+        self.saved = (self.calms, self.done)
 
     def state(self) -> dict[str, Any]:
         """A copy of everything that training changes."""

@@ -196,6 +196,16 @@ class SemiSupervisedTagger(BaseEstimator):
             An empty sentence, tags that do not match their sentence, no or too few labelled sentences, one tag only; a
         parameter that is not as described.
         """
+        self.fit_keeping_state(sentences, tags, pool).done()
+        return self
+
+    def fit_keeping_state(
+        self, sentences: Sequence[Sequence[Token]], tags: Sequence[Sequence[str] | None], pool: Pool | None = None
+    ) -> Resumable:
+        """As `fit`, with what is kept in ``checkpoint`` left there until ``done()`` is called on the value.
+
+        For those who save the model first, so that nothing between the two can cost the training.
+        """
         first = NAMES.parts(self.method)[0]
         check_parameters(self, NAMED)
         if not isinstance(pool, Pool | None):
@@ -211,10 +221,12 @@ class SemiSupervisedTagger(BaseEstimator):
 
         @torch.no_grad()
         def judge(trained: TrainedTagger, held_out: np.ndarray) -> np.ndarray:
-            index = torch.from_numpy(held_out)
-            x, truth = corpus.x[index], corpus.y[index].values
-            right = trained.potential(x).log_marginals().exp().gather(2, truth.unsqueeze(2)).squeeze(2)
-            return (1 - right)[x.inside()].numpy()
+            wrong = []
+            for index in _by_length(corpus.x.lengths, torch.from_numpy(held_out)):
+                x, truth = corpus.x[index], corpus.y[index].values
+                right = trained.potential(x).log_marginals().exp().gather(2, truth.unsqueeze(2)).squeeze(2)
+                wrong.append((1 - right)[x.inside()])
+            return torch.cat(wrong).numpy()
 
         with progress_bar(self.verbose) as report:
             (self.setting_, self.choice_), trained = choose_and_train(
@@ -224,8 +236,7 @@ class SemiSupervisedTagger(BaseEstimator):
             )  # fmt: skip
         self._potential, self.history_ = trained
         self.pretraining_seconds_ = start.seconds
-        state.done()
-        return self
+        return state
 
     def predict(self, sentences: Sequence[Sequence[Token]]) -> list[list[str]]:
         """The best tags of each sentence, by the Viterbi recursion."""
@@ -290,7 +301,8 @@ class SemiSupervisedTagger(BaseEstimator):
         """Write the fitted model to one file, which `fewlabels.load` reads; nothing in it is executable."""
         check_is_fitted(self)
         description, tensors = saved_model(self, "tagger")
-        vocabulary = self.vocabulary_.trimmed()
+        built_in = isinstance(self._potential, TaggingPotential)  # which reads further words by their spelling
+        vocabulary = self.vocabulary_.trimmed() if built_in else self.vocabulary_
         words = {"words": vocabulary.words[1:], "counts": vocabulary.counts[1:], "features": vocabulary.features}
         description |= words | {"columns": self.columns_.values, "moves": [part.tolist() for part in self._moves]}
         write_model(path, description, tensors | {"lengths": self._lengths})
@@ -344,7 +356,7 @@ class SemiSupervisedTagger(BaseEstimator):
     def _start_key(self, corpus: Corpus, vectors: Tensor | None, seed: int) -> str:
         """Tells one pre-trained network from those of other text, word vectors, settings or seeds."""
         vocabulary = corpus.vocabulary
-        text = fingerprint("\n".join(vocabulary.words), np.array(vocabulary.counts), corpus.lengths, vectors)
+        text = fingerprint("\n".join(vocabulary.words), np.array(vocabulary.counts), corpus.unlabelled, vectors)
         settings = (self.pretraining, self.estimator, self.preset, self.effort, self.columns_.sizes, len(self.classes_))
         if self.potential is not None:
             settings = (*settings, f"network {fingerprint(self.potential)}")
@@ -370,7 +382,7 @@ class SemiSupervisedTagger(BaseEstimator):
         words, features = split_features(sentences)
         x = Sentences(self._encode(words), self.columns_.encode(features))
         values = {}
-        for index in x.lengths.argsort(stable=True).split(AT_ONCE):
+        for index in _by_length(x.lengths, torch.arange(len(x))):
             values |= zip(index.tolist(), read(self._potential(x[index])), strict=True)
         return [values[i] for i in range(len(x))]
 
@@ -385,3 +397,8 @@ class SemiSupervisedTagger(BaseEstimator):
                         row[place] = unseen.setdefault(word, len(self.vocabulary_) + len(unseen))
             self._potential.words.respell(self._potential.preset.spelling(self.vocabulary_, list(unseen)))
         return rows
+
+
+def _by_length(lengths: Tensor, index: Tensor) -> tuple[Tensor, ...]:
+    """An index of sentences in parts of like length, few enough to be scored at once."""
+    return index[lengths[index].argsort(stable=True)].split(AT_ONCE)

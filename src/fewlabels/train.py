@@ -34,7 +34,23 @@ def train(
 ) -> Iterator[Terms]:
     """Take optimiser steps ``start`` to ``steps - 1`` on an objective and yield each one's terms.
 
-    Torch's global generators are seeded at every step from (seed, step); `fewlabels.fit` restores them for its caller.
+    Torch's global generators are seeded at every step from (seed, step); `fewlabels.fit` restores those of the CPU and
+    of CUDA for its caller.
+
+    Parameters
+    ----------
+    potential, objective, batches
+        What learns, what it minimises, and what it sees: ``batches[step]``.
+    optimizer
+        Of the potential's parameters and the objective's players.
+    steps, start
+        Number of steps in all, and the first of them, 0 unless training goes on.
+    seed
+        Tells this training from others.
+    clip
+        Bound on the norm of the gradient of all players together; None: none.
+    bfloat16
+        Whether products are of bfloat16 numbers, by autocast.
     """
     device = optimizer.param_groups[0]["params"][0].device.type
     for step in range(start, steps):

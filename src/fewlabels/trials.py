@@ -70,10 +70,10 @@ def trials_of(codes: np.ndarray, folds: int, seed: int) -> list[Trial]:
         known = train[codes[train] >= 0]
         trials.append(Trial(share, train, known[draw_proportion(codes[known], SHARES[share], seed)], test))
     counts = labelled(trials)
-    if not (np.diff(counts) > 0).all():
+    if not (np.diff(counts) > 0).all() or min(len(one.kept) for one in trials) < 2:
         raise InputError(
-            "Expected labels enough that a quarter, a half and all of those outside a fold differ in number, got "
-            f"{', '.join(f'{n:g}' for n in counts)}: label more examples."
+            "Expected labels enough that a quarter, a half and all of those outside a fold differ in number and are "
+            f"two at least, got {', '.join(f'{n:g}' for n in counts)}: label more examples."
         )
     return trials
 

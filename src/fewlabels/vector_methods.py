@@ -281,13 +281,13 @@ def _with_decoder(players: VectorPlayers, plan: Plan, ladder: Callable[..., Ladd
 
 
 def contrast(players: VectorPlayers, setting: Setting) -> list[Stage]:
-    """Two views of an input are to be told from those of others, then -log p(y | x); the weight does nothing."""
+    """Two views of an input are to be told from other inputs', then -log p(y | x); 0 is the only weight that counts."""
     objective = SimCLR(width(players.potential, players.data), players.view(players.recipe.far_view))
     return players.self_supervised(objective)
 
 
 def repair(players: VectorPlayers, setting: Setting) -> list[Stage]:
-    """Swapped entries are to be found and repaired, then -log p(y | x); the weight does nothing."""
+    """Swapped entries are to be found and repaired, then -log p(y | x); 0 is the only weight that counts."""
     return players.self_supervised(VIME(width(players.potential, players.data), players.data[0].numel()))
 
 

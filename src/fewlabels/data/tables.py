@@ -27,6 +27,9 @@ _INDEX = re.compile(r"__index_level_\d+__")
 """How pandas names an index without a name in a Parquet file."""
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)(\.0+)?")
+_DIGITS = 18
+"""Of integers that 64 bits hold for sure; longer ones, such as hashes, are names."""
+
 _SHOWN = 20
 
 
@@ -84,10 +87,12 @@ def read_table(path: str | Path, label: str | None = None) -> Table:
         close = difflib.get_close_matches(label, source.names, 1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise InputError(f"{path}: expected a column {label!r}, came columns {_listed(source.names)}{hint}")
-    return _table(source, label)
+    return _table(source, [name for name in source.names if name != label], label)
 
 
-def read_table_like(path: str | Path, columns: Sequence[str], label: str | None = None) -> Table:
+def read_table_like(
+    path: str | Path, columns: Sequence[str], label: str | None = None, *, labelled: bool = True
+) -> Table:
     """Read a table whose features must be those of another table, in name and order.
 
     Parameters
@@ -98,11 +103,13 @@ def read_table_like(path: str | Path, columns: Sequence[str], label: str | None 
         The features of the table a model was trained with.
     label : str, optional
         A column that may be there or not; it is no feature.
+    labelled : bool
+        Whether that column is read; where it is not, it may hold anything.
 
     Returns
     -------
     Table
-        Its `y` is None if the file has no column `label`.
+        Its `y` is None if the file has no column `label`, or it is not read.
 
     Raises
     ------
@@ -113,7 +120,7 @@ def read_table_like(path: str | Path, columns: Sequence[str], label: str | None 
     came = [name for name in source.names if name != label]
     if came != list(columns):
         raise InputError(f"{path}: expected the columns of the training table, {_difference(columns, came)}")
-    return _table(source, label if label in source.names else None)
+    return _table(source, columns, label if labelled and label in source.names else None)
 
 
 def parse_labels(texts: Sequence[str], path: Path) -> NDArray[np.object_]:
@@ -122,7 +129,7 @@ def parse_labels(texts: Sequence[str], path: Path) -> NDArray[np.object_]:
     Parameters
     ----------
     texts : sequence of N str
-        An empty text or -1 is unlabelled. `2.0` is the integer 2; `02` is text.
+        An empty text or -1 is unlabelled. `2.0` is the integer 2; `02` is text, as are integers of 19 digits or more.
     path : Path
         The file, for messages.
 
@@ -274,7 +281,15 @@ def _open_csv(path: Path) -> _Csv:
                 raise InputError(
                     f"{path}: expected cells separated by commas, came {separator!r}: write it with commas"
                 )
-        for row in filter(None, reader):
+        blank: list[int] = []
+        for row in reader:
+            if not row:
+                blank.append(reader.line_num)
+                continue
+            if len(names) == 1:  # of one column, a line that is empty is an empty cell, unless it is behind the last
+                rows += [[""]] * len(blank)
+                lines += blank
+            blank.clear()
             if len(row) != len(names):
                 raise InputError(
                     f"{path}:{reader.line_num}: expected {len(names)} cells as in the header, came {len(row)}"
@@ -301,14 +316,13 @@ def _open_parquet(path: Path) -> _Parquet:
     return _Parquet(path, table.column_names, table)
 
 
-def _table(source: _Csv | _Parquet, label: str | None) -> Table:
-    columns = [name for name in source.names if name != label]
+def _table(source: _Csv | _Parquet, columns: Sequence[str], label: str | None) -> Table:
     if not columns:
         raise InputError(f"{source.path}: expected columns of features, came only the labels")
     x = np.column_stack([_features(source, name) for name in columns])
     if len(x) == 0:
         raise InputError(f"{source.path}: expected rows below the header, came none")
-    return Table(x, None if label is None else parse_labels(source.texts(label), source.path), columns)
+    return Table(x, None if label is None else parse_labels(source.texts(label), source.path), list(columns))
 
 
 def _features(source: _Csv | _Parquet, name: str) -> NDArray[np.float64]:
@@ -324,9 +338,9 @@ def _features(source: _Csv | _Parquet, name: str) -> NDArray[np.float64]:
 
 
 def _number(text: str) -> float:
-    """Return the number or boolean a text stands for, NaN if it is neither."""
+    """Return the number or boolean a text stands for, NaN if it is neither; `1_2`, to Python 12, is neither."""
     try:
-        return float(text)
+        return math.nan if "_" in text else float(text)
     except ValueError:
         return float(_BOOLEANS.get(text.strip().lower(), math.nan))
 
@@ -334,7 +348,7 @@ def _number(text: str) -> float:
 def _converter(labelled: list[str], path: Path) -> Callable[[str], object]:
     if all(text.lower() in _BOOLEANS for text in labelled):
         return lambda text: _BOOLEANS[canonical(text)]
-    if all(_INTEGER.fullmatch(text) for text in labelled):
+    if all(_INTEGER.fullmatch(text) and len(canonical(text)) <= _DIGITS for text in labelled):
         return lambda text: int(canonical(text))
     if all(_is_number(text) for text in labelled):
         fractions = [text for text in labelled if not float(text).is_integer()]

@@ -144,8 +144,9 @@ def run_table2(
     Raises
     ------
     InputError
-        A name that is not known, or data that are not there.
+        A name that is not known, or data or a device that are not there.
     """
+    device_of(accelerator)  # refused before data are read
     methods = methods or ROWS[scale]
     runs = [
         _open("table2", scale, data, name, method, SETS[name].labels, seed)
@@ -172,6 +173,7 @@ def run_fig1(
 
     Parameters are those of `run_table2`, with `FIG_1` for its sets; by default supervised and joint training.
     """
+    device_of(accelerator)
     methods = methods or ("supervised", "joint")
     runs = [
         _open("fig1", scale, data, name, method, share, seed)

@@ -5,14 +5,13 @@ A stored job is one or more lines of a file of runs.  Any number of invocations 
 - A job belongs to the process that holds its lock.  Whoever has the lock looks again whether the job has been stored in
   the meantime, runs it, stores its runs, and only then lets go.
 - The file of runs is read and replaced under a lock of its own, so that no line is lost.
-- Locks are ``flock`` locks: they end with their process, however it ends.  A killed invocation blocks nobody, and its
-  workers end with it.
+- Locks (`fewlabels.lock`) end with their process, however it ends.  A killed invocation blocks nobody, and its workers
+  end with it.
 
 What several jobs need, such as a pre-trained model, is held by `making` while it is made.  A job that needs what
 another process has in hand is `Busy`: it is set aside, and its worker takes another.
 """
 
-import fcntl
 import hashlib
 import os
 import signal
@@ -27,11 +26,12 @@ from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 from typing import NamedTuple
 
-from fewlabels.errors import InputError
+from fewlabels.errors import DivergenceError, InputError
+from fewlabels.lock import Busy, locked
 from fewlabels.progress import Report
 from fewlabels.results import Run, read_runs, write_runs
 
-__all__ = ["CACHE", "Busy", "Job", "making", "refuse_unknown", "run_jobs"]
+__all__ = ["CACHE", "Job", "making", "refuse_unknown", "run_jobs"]
 
 CACHE = ".cache"
 """The folder, beside the stored runs, of locks and of what jobs share."""
@@ -63,10 +63,6 @@ class Job(NamedTuple):
     name: str
     key: Hashable
     work: Callable[[], list[Run]]
-
-
-class Busy(Exception):
-    """Another process has in hand what was asked for."""
 
 
 def any_run(run: Run) -> bool:
@@ -111,8 +107,8 @@ def run_jobs(
     ------
     InputError
         A job met bad input, or the system killed a worker.
-    RuntimeError
-        Jobs failed otherwise; its cause is the first failure.  All others have run.
+    DivergenceError, RuntimeError
+        Jobs failed otherwise, the first of them by diverging or not; that is the cause.  All others have run.
     """
     store = _Store(path, key, kept)
     missing = [job for job in jobs if job.key not in store.keys()]
@@ -124,9 +120,8 @@ def run_jobs(
             failures.append((job, error))
     if failures:
         job, error = failures[0]
-        raise RuntimeError(
-            f"{len(failures)} of {len(missing)} jobs failed, the first is {job.name}: {error}"
-        ) from error
+        kind = DivergenceError if isinstance(error, DivergenceError) else RuntimeError
+        raise kind(f"{len(failures)} of {len(missing)} jobs failed, the first is {job.name}: {error}") from error
     return store.runs()
 
 
@@ -146,7 +141,8 @@ def making(path: Path, wait: bool = False) -> Iterator[None]:
     if path.exists():
         yield
         return
-    with _locked(path.with_name(f"{path.name}.lock"), wait):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path.with_name(f"{path.name}.lock"), wait):
         yield
 
 
@@ -164,14 +160,14 @@ class _Store(NamedTuple):
         return {self.key(run) for run in self.runs()}
 
     def add(self, runs: list[Run]) -> None:
-        with _locked(self._lock(self.path.name), wait=True):
+        with locked(self._lock(self.path.name), wait=True):
             write_runs(self.path, [*self.runs(), *runs])
 
     def attempt(self, job: Job) -> bool:
         """Run and store a job, unless it is stored; False where another process has it, or what it needs, in hand."""
         name = hashlib.sha256(repr((self.path.name, job.key)).encode()).hexdigest()
         try:
-            with _locked(self._lock(name[:24]), wait=False):
+            with locked(self._lock(name[:24])):
                 if job.key not in self.keys():
                     runs = job.work()
                     assert job.key in map(self.key, runs), f"{job.name} came without its own run"
@@ -181,19 +177,9 @@ class _Store(NamedTuple):
         return True
 
     def _lock(self, name: str) -> Path:
-        return self.path.parent / CACHE / "locks" / f"{name}.lock"
-
-
-@contextmanager
-def _locked(path: Path, wait: bool) -> Iterator[None]:
-    """Hold a lock; it ends with the block or with the process."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError as error:
-            raise Busy(path) from error
-        yield
+        folder = self.path.parent / CACHE / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{name}.lock"
 
 
 def _in_processes(jobs: list[Job], store: _Store, workers: int) -> Iterator[tuple[Job, Exception | None]]:

@@ -101,6 +101,7 @@ class Encoder(nn.Module):
 
 def pull_away(h: Tensor) -> Tensor:
     """The mean squared cosine of features (B, F) of different inputs; 0 where there is one input alone; a scalar."""
-    directions = normalize(h.float())
-    squares = (directions @ directions.T).square()
+    with torch.autocast(h.device.type, enabled=False):
+        directions = normalize(h.float())
+        squares = (directions @ directions.T).square()
     return (squares.sum() - squares.trace()) / max(1, len(h) * (len(h) - 1))

@@ -8,7 +8,9 @@ output layers of their own,
 
 each with a full softmax, as in the paper, or estimated by ranking (`fewlabels.objectives.ranking`) against M words
 drawn from unigram^{3/4}.  The mean is over tokens; the paper's code sums over a sentence and takes the mean over
-sentences, which is some 25 times as large.  Places whose word has no vector of its own are left out.
+sentences, which is some 25 times as large.  It also drops no words' vectors, predicts the sentence's ends, and takes
+batches of 64 with momentum, where `fewlabels.sentence_methods.PAPER` has 32 by Adam.  Places whose word has no vector
+of its own are left out.
 
 =================  ==============================================
 ``next_word``      forward states of θ, output layer ``forwards``

@@ -16,7 +16,7 @@ apart, lets its mean and slope follow what the layer above knows.  The N of the 
 stage (`fewlabels.stage.Stage`, `fewlabels.normalisation`), in which labels are learnt through it, too; outside of one
 the layers are as they are.  θ learns through m, s and N, so that weights gain nothing by growing, and through the
 target, which comes to meet the estimate, as in the paper's code.  The potential's own noise is off.  -log p(y | x) is
-left to `Supervised`, whose pass is to be corrupted by the same noise.
+left to `Supervised`, whose pass is to be corrupted by noise of the same deviations, on z_L as it is, not on N(z_L).
 """
 
 from collections.abc import Sequence

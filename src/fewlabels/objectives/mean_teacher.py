@@ -4,7 +4,8 @@ r"""Mean Teacher: p(y | x) of one view is to be what a moving average of the net
    L(θ) = \frac{w}{|U| K} Σ_{x ∈ U} \bigl\| p_θ(· | v(x)) - p_{θ'}(· | v'(x)) \bigr\|², \qquad
    θ' ← α_t θ' + (1 - α_t) θ, \quad α_t = \min\bigl(α, 1 - 1 / (t + 1)\bigr)
 
-(Tarvainen and Valpola, 2017), with v and v' augmentations drawn apart.  Only the student θ learns, with dropout; the
+(of sentences a mean over the places of the batch, those behind an end, where the two are equal, among them;
+Tarvainen and Valpola, 2017), with v and v' augmentations drawn apart.  Only the student θ learns, with dropout; the
 teacher θ' speaks without; it begins as the student is at the first step.  What is kept in the end is the average of
 the stage, the teacher by another name.
 """

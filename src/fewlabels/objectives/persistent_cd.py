@@ -64,9 +64,9 @@ class PersistentCD(Objective):
         """The terms above, without those of weight 0; u is computed with the potential's noise off."""
         data = batch.x_unlabelled
         device = self.buffer.device
-        slot = torch.randint(len(self.buffer), (len(data),), device=device)
-        fresh = self.start[torch.randint(len(self.start), (len(data),), device=device)]
-        restarts = torch.rand(len(data), device=device) < self.restart
+        slot = torch.randperm(len(self.buffer), device=device)[: len(data)]  # none twice: each is written back
+        fresh = self.start[torch.randint(len(self.start), (len(slot),), device=device)]
+        restarts = torch.rand(len(slot), device=device) < self.restart
         x = torch.where(restarts.view(-1, *[1] * (fresh.dim() - 1)), fresh, self.buffer[slot])
         with noiseless(potential):
             chain = sghmc(
@@ -85,5 +85,6 @@ class PersistentCD(Objective):
             self._drawn = None
 
     def calm(self) -> None:
-        """Halve the chain's step size."""
+        """Halve the chain's step size, and with it the variance of its noise: the temperature stays."""
         self.step_size /= 2
+        self.noise = None if self.noise is None else self.noise * 0.5**0.5

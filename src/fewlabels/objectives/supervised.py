@@ -25,11 +25,11 @@ class Supervised(Objective):
     weight
         w; 1 by default, 10 in the paper's recipes for MNIST and SVHN.
     noise
-        Standard deviation of Gaussian noise added to x, for continuous x: a regulariser that costs nothing.  The
-        potential's own noise comes on top.
+        Standard deviation of Gaussian noise added to x, for continuous x: a regulariser that costs nothing; 0 by
+        default.  The potential's own noise comes on top.
     layer_noise
-        That of noise added to what each layer with weights gives, in place of the potential's own, as in a ladder
-        network (`fewlabels.objectives.ladder`).
+        That of noise added to what each layer with weights gives, the last in units of its scores, in place of the
+        potential's own, as in a ladder network (`fewlabels.objectives.ladder`); 0 by default.
     """
 
     def __init__(self, weight: float = 1.0, noise: float = 0.0, layer_noise: float = 0.0) -> None:
@@ -37,7 +37,7 @@ class Supervised(Objective):
         self.weight, self.noise, self.layer_noise = weight, noise, layer_noise
 
     def forward(self, potential: nn.Module, batch: Batch) -> Terms:
-        """The term ``supervised``; dropout and input noise are as the potential's mode says."""
+        """The term ``supervised``; the potential's own dropout and noise are as its mode says."""
         x = batch.x + self.noise * torch.randn_like(batch.x) if self.noise else batch.x
         if self.layer_noise:
             with noiseless(potential), hooked(layers(potential), self._disturb):

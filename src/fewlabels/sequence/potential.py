@@ -207,5 +207,7 @@ class TaggingPotential(nn.Module):
 
 
 def _column(ids: int) -> nn.Embedding:
-    """Vectors of a further feature of tokens, which an absent one leaves at 0."""
-    return nn.Embedding.from_pretrained(torch.empty(ids, COLUMN).uniform_(-0.1, 0.1), freeze=False, padding_idx=0)
+    """Vectors of a further feature of tokens; that of an absent one is 0 and stays so."""
+    vectors = torch.empty(ids, COLUMN).uniform_(-0.1, 0.1)
+    vectors[0] = 0.0
+    return nn.Embedding.from_pretrained(vectors, freeze=False, padding_idx=0)

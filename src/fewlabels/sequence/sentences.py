@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fewlabels.errors import InputError
+
 __all__ = ["Columns", "Joined", "Padded", "Sentences", "Tags"]
 
 
@@ -183,7 +185,20 @@ class Columns:
         return cls([sorted({token[c] for token in given}) for c in range(width)])
 
     def encode(self, features: Sequence[Sequence[Sequence[str]]]) -> list[np.ndarray] | None:
-        """Ids of the features of each sentence's tokens, (n, C); None where there are no features at all."""
+        """Ids of the features of each sentence's tokens, (n, C); None where there are no features at all.
+
+        Raises
+        ------
+        InputError
+            Tokens with another number of features than C, or none.
+        """
+        for i, sentence in enumerate(features):
+            for token in sentence:
+                if len(token) not in (0, len(self.values)):
+                    raise InputError(
+                        f"Expected {len(self.values) or 'no'} further features of a word, as in fit, got {len(token)} "
+                        f"in sentence {i} (counted from 0): give as many."
+                    )
         if not self.values:
             return None
         return [

@@ -39,6 +39,8 @@ class RectifiedSites(nn.Module):
     def __init__(self, state: int, size: int) -> None:
         super().__init__()
         self.forwards, self.backwards = nn.Linear(state, size), nn.Linear(state, size)
+        for side in (self.forwards, self.backwards):
+            nn.init.zeros_(side.bias)
 
     def forward(self, around: Tensor) -> Tensor:
         """What scores words, (..., D), of the states on either side, (..., 2 S)."""
