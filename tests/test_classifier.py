@@ -90,12 +90,35 @@ def test_trainings_share_cores_but_no_gpu():
     assert [processes(torch.device(name)) for name in ("cpu", "cuda", "mps")] == [os.cpu_count(), 1, 1]
 
 
-def test_a_machine_without_the_accelerator_is_told_so():
+def test_a_machine_without_the_accelerator_is_told_so(tmp_path):
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     X, y, _ = blobs()
     with pytest.raises(InputError, match="machine with cuda, got one without"):
-        SemiSupervisedClassifier(accelerator="cuda").fit(X, y)
+        SemiSupervisedClassifier(accelerator="cuda", checkpoint=tmp_path / "state").fit(X, y)
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize(("own", "expected"), [(False, True), (True, False)])
+def test_a_network_of_ones_own_in_float32_unless_told_otherwise(own, expected, monkeypatch):
+    monkeypatch.setattr("fewlabels.vector_training.fast_bfloat16", lambda device: True)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(256, 2)) if own else None
+    made = SemiSupervisedClassifier(potential=network)
+    made.classes_ = np.arange(2)
+    codes = np.zeros(4, dtype=int)
+    assert made._trainer(PRESETS["small"], torch.zeros(4, 1, 16, 16), codes, 0).bfloat16 is expected
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        (DENSE._replace(batch=1), "a recipe whose batch is 2 or more, got 1"),
+        (DENSE._replace(head="keep"), "a recipe whose head is one of new, scalar, kept, got 'keep'"),
+    ],
+)
+def test_recipes_that_mean_nothing(recipe, message):
+    with pytest.raises(InputError, match=message):
+        SemiSupervisedClassifier(recipe=recipe).fit(*blobs()[:2])
 
 
 @pytest.mark.parametrize("method", ["supervised", "pretrain", "joint"])

@@ -373,3 +373,11 @@ def test_a_run_goes_on_from_its_state(name):
         module.load_state_dict(other.state_dict())
     ends = steps(whole, 10, 20), steps(resumed, 10, 20)
     assert all(torch.equal(ends[0][key], ends[1][key]) for key in ends[0])
+
+
+def test_finding_a_width_draws_nothing_and_leaves_the_network_as_it_was():
+    network = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 2))
+    state, before = torch.get_rng_state(), {name: value.clone() for name, value in network.state_dict().items()}
+    assert width(network, torch.randn(5, 3, generator=torch.Generator().manual_seed(0))) == 8
+    assert torch.equal(torch.get_rng_state(), state) and network.training
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())

@@ -275,7 +275,9 @@ def test_a_damaged_state_is_refused(spy, tmp_path, content):
 def test_too_few_labels(spy):
     with pytest.raises(InputError, match="y to be passed"):
         LearningCurve.of(spy, rows()[0], None)
-    with pytest.raises(InputError, match="a half and all of those outside a fold differ in number and are two at least, got 2, 2,"):
+    with pytest.raises(
+        InputError, match="a half and all of those outside a fold differ in number and are two at least, got 2, 2,"
+    ):
         LearningCurve.of(spy, *rows(labelled=6))
     with pytest.raises(InputError, match="and are two at least, got 1, 2, 4: label more"):
         LearningCurve.of(spy, [["a", "b"]] * 12, [["X", "Y"]] * 6 + [None] * 6)

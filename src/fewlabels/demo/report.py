@@ -133,23 +133,27 @@ def _sheet(images: np.ndarray) -> Figure:
 
 
 _TEMPLATE = jinja2.Environment(autoescape=True).from_string("""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>fewlabels demo</title><style>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>fewlabels demo</title><style>
 {{ style|safe }}
 </style></head><body>
 <h1>Few labels, many unlabelled examples</h1>
 <p>Mean test error over {{ seeds }} draws of the labels, ± standard deviation; differences from supervised training are
 taken draw by draw. The test split was looked at once, by the finished model. Methods of this library are in bold.</p>
 {% for s in sections %}<h2>{{ s.title }}</h2>
-<table><tr><th>method</th><th>error %</th><th>minus supervised</th><th>seconds a run</th></tr>
+<div class="wide"><table><tr><th>method</th><th>error %</th><th>minus supervised</th><th>seconds a run</th></tr>
 {% for r in s.rows %}<tr{% if r.method in ("supervised", "pretrain", "joint") %} class="ours"{% endif %}>
-<td>{{ names[r.method] }}</td><td>{{ percent(r.mean, r.sd) }}</td><td>{{ percent(r.paired_mean, r.paired_sd) }}</td>
-<td>{{ "%.1f"|format(r.seconds) }}</td></tr>{% endfor %}</table>
-<img alt="errors" src="data:image/png;base64,{{ s.bars }}">
+<th scope="row">{{ names[r.method] }}</th><td>{{ percent(r.mean, r.sd) }}</td>
+<td>{{ percent(r.paired_mean, r.paired_sd) }}</td>
+<td>{{ "%.1f"|format(r.seconds) }}</td></tr>{% endfor %}</table></div>
+<img alt="bars of the mean test errors in the table above" src="data:image/png;base64,{{ s.bars }}">
 {% if s.choices %}<h3>What joint training chose, and why</h3><ul>
 {% for seed, choice in s.choices %}<li>draw {{ seed }}: {{ choice }}</li>{% endfor %}</ul>{% endif %}
-<h3>Training, first draw</h3><img alt="curves" src="data:image/png;base64,{{ s.curves }}">
+<h3>Training, first draw</h3><img alt="for each method, its loss terms over the steps of training"
+src="data:image/png;base64,{{ s.curves }}">
 {% for name, sheet in s.sheets %}<h3>Digits drawn by the model: {{ name }}</h3>
-<img alt="samples" src="data:image/png;base64,{{ sheet }}">{% endfor %}
+<img alt="a sheet of digits, some more and some less like handwritten ones"
+src="data:image/png;base64,{{ sheet }}">{% endfor %}
 {% for name, lines in s.sentences %}<h3>Sentences drawn by the model: {{ name }}</h3>
 <p lang="yue">{% for line in lines %}{{ line }}<br>{% endfor %}</p>{% endfor %}
 {% endfor %}

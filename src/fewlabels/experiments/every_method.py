@@ -8,7 +8,7 @@ from rich.console import Console
 from fewlabels.experiments.plain_text import plain_text, titled
 from fewlabels.experiments.small_sets import METHODS, run_small_sets
 from fewlabels.files import write_atomically
-from fewlabels.results import Run, percent, read_runs, summarise
+from fewlabels.results import Run, percent, read_runs, summarise, versions
 
 __all__ = ["run_every_method", "write_table"]
 
@@ -45,7 +45,8 @@ def write_table(path: Path) -> str:
         titled(f"{name}, {COUNT} labels a class", HEADINGS, _rows([run for run in runs if run.dataset == name]))
         for name in dict.fromkeys(run.dataset for run in runs)
     ]
-    shown = plain_text([*tables, "Mean ± sd over draws of halves and labels; differences are paired, draw by draw."])
+    paired = "Mean ± sd over draws of halves and labels; differences are paired, draw by draw."
+    shown = plain_text([*tables, paired, *versions(runs)])
     write_atomically(path.with_suffix(".txt"), shown.encode())
     return shown
 

@@ -132,7 +132,8 @@ def plot_errors(axes: Axes, dataset: str, runs: Sequence[Run]) -> None:
 
 
 _TEMPLATE = jinja2.Environment(autoescape=True).from_string("""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>fewlabels: {{ title }}</title><style>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>fewlabels: {{ title }}</title><style>
 {{ style|safe }}
 body { max-width: 80rem; } figure { display: inline-block; margin: .5rem; }
 figcaption { font-size: .85em; color: #666; }
@@ -141,15 +142,18 @@ figcaption { font-size: .85em; color: #666; }
 <p>Mean ± standard deviation over draws of the labels, on the test sets; differences are taken seed by seed.
 No images are augmented, unless a row says so.</p>
 <ul>{% for note in notes %}<li>{{ note }}</li>{% endfor %}</ul>
-{% if figure %}<img alt="test error over the share of the labels" src="data:image/png;base64,{{ figure }}">{% endif %}
+{% if figure %}<img alt="test error over the share of the labels, a line a method; the table below has the figures"
+src="data:image/png;base64,{{ figure }}">{% endif %}
 {% for s in sections %}<h2>{{ s.title }}</h2>
-<table><tr>{% for heading in s.headings %}<th>{{ heading }}</th>{% endfor %}</tr>
-{% for row in s.rows %}<tr>{% for value in row %}<td>{{ value }}</td>{% endfor %}</tr>
-{% endfor %}</table>
+<div class="wide"><table><tr>{% for heading in s.headings %}<th>{{ heading }}</th>{% endfor %}</tr>
+{% for row in s.rows %}<tr><th scope="row">{{ row[0] }}</th>
+{% for value in row[1:] %}<td>{{ value }}</td>{% endfor %}</tr>
+{% endfor %}</table></div>
 {% for name, data in s.diagrams.items() %}<figure><img alt="accuracy over confidence of {{ name }}"
 src="data:image/png;base64,{{ data }}"><figcaption>{{ name }}, first draw</figcaption></figure>{% endfor %}
-{% for name, data in s.sheets.items() %}<figure><img alt="{{ name }}" style="image-rendering: pixelated"
-width="320" src="data:image/png;base64,{{ data }}"><figcaption>{{ name }}</figcaption></figure>{% endfor %}
+{% for name, data in s.sheets.items() %}<figure><img alt="a sheet of images: {{ name }}"
+style="image-rendering: pixelated" width="320"
+src="data:image/png;base64,{{ data }}"><figcaption>{{ name }}</figcaption></figure>{% endfor %}
 {% endfor %}
 <p><small>{{ runs }} stored results; the last is of fewlabels {{ run.version }}. The paper: Song, Zheng and Ou, An
 empirical comparison of joint-training and pre-training for domain-agnostic semi-supervised learning via energy-based

@@ -12,7 +12,7 @@ from fewlabels.experiments.outside import OUTSIDE
 from fewlabels.experiments.plain_text import plain_text
 from fewlabels.experiments.small_sets import METHODS, UNTOUCHED, run_small_sets
 from fewlabels.files import write_atomically
-from fewlabels.results import Run, percent, read_runs, summarise
+from fewlabels.results import Run, percent, read_runs, summarise, versions
 
 __all__ = ["COUNTS", "harm", "run_no_harm", "worst_draw", "write_table"]
 
@@ -96,7 +96,7 @@ def write_table(path: Path) -> str:
             figures = (shown.get(m, "") for m in methods)
             table.add_row(name, f"{count:g}", *figures, f"{distance:+.1f}", f"{100 * worst_draw(own):+.2f}")
     draws = f"At most {len({run.seed for run in runs})} draws; test error in percent, mean ± sd."
-    shown = plain_text([table, f"{_verdict(worst)} {draws}"])
+    shown = plain_text([table, f"{_verdict(worst)} {draws}", *versions(runs)])
     write_atomically(path.with_suffix(".txt"), shown.encode())
     return shown
 

@@ -15,7 +15,8 @@ STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 table { border-collapse: collapse; margin: 1rem 0; } td, th { padding: .25rem .8rem; border-bottom: 1px solid #ddd; }
 td:not(:first-child), th:not(:first-child) { text-align: right; font-variant-numeric: tabular-nums; }
-tr.ours td { font-weight: 600; } img { max-width: 100%; } small { color: #666; }
+tr > th[scope=row] { font-weight: 400; text-align: left; } tr.ours td, tr.ours th[scope=row] { font-weight: 600; }
+div.wide { overflow-x: auto; } img { max-width: 100%; } small { color: #666; }
 """
 
 COLOURS = {

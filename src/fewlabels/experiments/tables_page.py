@@ -137,9 +137,10 @@ def _published_avoided(dataset: str, labelled: float, ratio: float) -> dict[str,
 
 
 _TEMPLATE = jinja2.Environment(autoescape=True).from_string("""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>fewlabels: Tables 3 and 4</title><style>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>fewlabels: Tables 3 and 4</title><style>
 {{ style|safe }}
-body { max-width: 80rem; } td .paper { color: #888; font-size: .85em; display: block; }
+body { max-width: 80rem; } td .paper { color: #666; font-size: .85em; display: block; }
 </style></head><body>
 <h1>Joint training, pre-training and labels alone, on sentences</h1>
 <p>U/L is the number of unlabelled sentences for each labelled one. Mean ± standard deviation over seeds, on the test
@@ -151,16 +152,17 @@ A star, or an open dot, marks a ratio for which there are too few unlabelled sen
 <img alt="errors avoided, over U/L" src="data:image/png;base64,{{ avoided }}">
 <h2>Table 3: results</h2>
 {% for s in sections %}<h3>{{ s.title }}: test {{ s.metric }}, %</h3>
-<table><tr><th>labelled</th><th>U/L</th>{% for name in s.methods %}<th>{{ name }}</th>{% endfor %}
+<div class="wide"><table><tr><th>labelled</th><th>U/L</th>{% for name in s.methods %}<th>{{ name }}</th>{% endfor %}
 <th>joint - supervised</th><th>joint - pre-train</th><th>seeds</th></tr>
-{% for row in s.rows %}<tr>{% for ours, paper in row %}<td>{{ ours }}
-{%- if paper %}<span class="paper">{{ paper }}</span>{% endif %}</td>{% endfor %}</tr>
-{% endfor %}</table>{% endfor %}
+{% for row in s.rows %}<tr>{% for ours, paper in row %}{% if loop.first %}<th scope="row">{{ ours }}</th>{% else %}
+<td>{{ ours }}{% if paper %}<span class="paper">{{ paper }}</span>{% endif %}</td>{% endif %}{% endfor %}</tr>
+{% endfor %}</table></div>{% endfor %}
 <h2>Table 4: errors avoided by joint training, %</h2>
-<table><tr><th>data</th><th>labelled</th><th>U/L</th><th>over supervised</th><th>paper</th><th>over pre-train</th>
-<th>paper</th></tr>
-{% for row in reductions %}<tr>{% for value in row %}<td>{{ value }}</td>{% endfor %}</tr>
-{% endfor %}</table>
+<div class="wide"><table><tr><th>data</th><th>labelled</th><th>U/L</th><th>over supervised</th><th>paper</th>
+<th>over pre-train</th><th>paper</th></tr>
+{% for row in reductions %}<tr><th scope="row">{{ row[0] }}</th>
+{% for value in row[1:] %}<td>{{ value }}</td>{% endfor %}</tr>
+{% endfor %}</table></div>
 <p><small>{{ runs }} stored results; the last is of fewlabels {{ run.version }}. The paper: Song, Zheng and Ou, An
 empirical comparison of joint-training and pre-training for domain-agnostic semi-supervised learning via energy-based
 models, MLSP 2021.</small></p>
