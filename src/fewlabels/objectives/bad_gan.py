@@ -54,6 +54,13 @@ class BadGAN(Objective):
         e; 0.1 by default, as in the paper's recipe for SVHN.
     spread
         s; None stands for the paper's 0.01 for the variational bound, 0.8 for pull-away.
+
+    Examples
+    --------
+    >>> from fewlabels.tabular import MLP, MLPGenerator
+    >>> objective = BadGAN(MLPGenerator(2, torch.zeros(4), torch.ones(4)), inputs=4)
+    >>> list(objective(MLP(4, 3), Batch(None, torch.zeros(0), torch.rand(5, 4))).loss)
+    ['real_or_fake', 'generator', 'confidence', 'spread']
     """
 
     def __init__(

@@ -20,7 +20,7 @@ class EntropyMinimisation(Objective):
     Parameters
     ----------
     weight
-        w.
+        w; 1 by default.
 
     Examples
     --------

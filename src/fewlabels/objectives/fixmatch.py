@@ -31,6 +31,16 @@ class FixMatch(Objective):
         w; 1 by default as in the paper.
     threshold
         τ; 0.95 by default as there.
+
+    Examples
+    --------
+    >>> from fewlabels.labels import Categorical
+    >>> class Scores(nn.Module):
+    ...     def forward(self, x):
+    ...         return Categorical(torch.cat([x, -x], 1))
+    >>> batch = Batch(None, torch.zeros(0), torch.tensor([[5.0], [0.1]]))  # it is sure of the first alone
+    >>> round(FixMatch(lambda x: 0 * x)(Scores(), batch).loss["fixmatch"].item(), 4)  # half of log 2
+    0.3466
     """
 
     def __init__(self, view: Callable[[Tensor], Tensor], weight: float = 1.0, threshold: float = 0.95) -> None:

@@ -42,6 +42,13 @@ class ImprovedGAN(Objective):
         G, a module from latents (B, H) to inputs (B, ...), with an attribute ``latent``, the integer H.
     weight
         w; 1 by default as in the paper.
+
+    Examples
+    --------
+    >>> from fewlabels.tabular import MLP, MLPGenerator
+    >>> objective = ImprovedGAN(MLPGenerator(2, torch.zeros(4), torch.ones(4)))
+    >>> list(objective(MLP(4, 3), Batch(None, torch.zeros(0), torch.rand(5, 4))).loss)
+    ['real_or_fake', 'generator']
     """
 
     def __init__(self, generator: nn.Module, weight: float = 1.0) -> None:

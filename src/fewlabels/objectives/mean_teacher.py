@@ -37,6 +37,13 @@ class MeanTeacher(Objective):
         w, which is to be ramped up (`fewlabels.objectives.ramp`).
     decay
         α; 0.99 by default, the paper's while the weight rises and the better one for short training; 0.999 for long.
+
+    Examples
+    --------
+    >>> from fewlabels.tabular import MLP
+    >>> student, batch = MLP(4, 3), Batch(None, torch.zeros(0), torch.zeros(5, 4))
+    >>> MeanTeacher(student, lambda x: x)(student, batch).loss["mean_teacher"].item()  # they begin alike
+    0.0
     """
 
     done: Tensor

@@ -54,6 +54,14 @@ class SobolevGAN(Objective):
         ρ_F and ρ_S, step sizes of the multipliers, too: 5e-5 and 2e-5 by default, a thousand times the authors', who
         train for hundreds of thousands of steps where this is for some thousands.  At 1e-2, f is of unit size soon, and
         too small to teach the classifier.
+
+    Examples
+    --------
+    >>> from fewlabels.tabular import MLP, MLPGenerator
+    >>> objective = SobolevGAN(MLPGenerator(2, torch.zeros(4), torch.ones(4)), features=64)
+    >>> terms = objective(MLP(4, 3, hidden=(64,)), Batch(None, torch.zeros(0), torch.rand(5, 4)))
+    >>> list(terms.loss)
+    ['critic', 'fisher', 'sobolev', 'generator']
     """
 
     multipliers: Tensor

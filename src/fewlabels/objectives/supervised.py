@@ -30,6 +30,16 @@ class Supervised(Objective):
     layer_noise
         That of noise added to what each layer with weights gives, the last in units of its scores, in place of the
         potential's own, as in a ladder network (`fewlabels.objectives.ladder`); 0 by default.
+
+    Examples
+    --------
+    >>> from fewlabels.labels import Categorical
+    >>> class Scores(nn.Module):
+    ...     def forward(self, x):
+    ...         return Categorical(x)
+    >>> terms = Supervised()(Scores(), Batch(torch.zeros(5, 2), torch.zeros(5, dtype=torch.long), None))
+    >>> round(terms.loss["supervised"].item(), 4)  # log 2
+    0.6931
     """
 
     def __init__(self, weight: float = 1.0, noise: float = 0.0, layer_noise: float = 0.0) -> None:

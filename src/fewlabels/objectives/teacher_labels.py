@@ -28,9 +28,16 @@ class TeacherLabels(Objective):
     steps
         Of a round.
     weight
-        w.
+        w; 1 by default.
     threshold
         τ; 0.75 by default, as scikit-learn's self-training has it.
+
+    Examples
+    --------
+    >>> from fewlabels.tabular import MLP
+    >>> student, batch = MLP(4, 3), Batch(None, torch.zeros(0), torch.zeros(5, 4))
+    >>> TeacherLabels(student, steps=10)(student, batch).loss  # there is no last round yet
+    {}
     """
 
     done: Tensor

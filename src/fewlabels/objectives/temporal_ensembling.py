@@ -33,6 +33,14 @@ class TemporalEnsembling(Objective):
         w, which is to be ramped up (`fewlabels.objectives.ramp`).
     decay
         α; 0.6 by default as in the paper.
+
+    Examples
+    --------
+    >>> from fewlabels.tabular import MLP
+    >>> objective = TemporalEnsembling(8, 3, view=lambda x: x)
+    >>> batch = Batch(None, torch.zeros(0), torch.zeros(5, 4), rows=torch.arange(5))
+    >>> objective(MLP(4, 3), batch).loss["temporal_ensembling"].item()  # nothing is remembered yet
+    0.0
     """
 
     mean: Tensor
