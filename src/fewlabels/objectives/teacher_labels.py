@@ -36,7 +36,7 @@ class TeacherLabels(Objective):
     --------
     >>> from fewlabels.tabular import MLP
     >>> student, batch = MLP(4, 3), Batch(None, torch.zeros(0), torch.zeros(5, 4))
-    >>> TeacherLabels(student, steps=10)(student, batch).loss["teacher_labels"].item() == 0  # there is no last round yet
+    >>> TeacherLabels(student, steps=10)(student, batch).loss["teacher_labels"].item() == 0  # no last round yet
     True
     """
 
