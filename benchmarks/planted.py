@@ -723,4 +723,6 @@ MUTANTS = [
            "test_classifier.py network_of_ones_own_in_float32"),
     Mutant("a folder for a device that is not there", "classifier.py", "        device_of(self.accelerator)  # refused before a folder is made\n",
            "", "test_classifier.py without_the_accelerator"),
+    Mutant("shared layers are normalised", "normalisation.py", "        if layer in used:", "        if not used and layer in used:",
+           "test_normalisation.py uses_a_layer_twice"),
 ]  # fmt: skip

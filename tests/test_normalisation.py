@@ -8,6 +8,7 @@ from torch import nn
 
 from fewlabels.batches import Batches
 from fewlabels.checkpoint import Checkpoint
+from fewlabels.errors import InputError
 from fewlabels.features import through_layers
 from fewlabels.fit import fit
 from fewlabels.image import ConvNet, small_body
@@ -165,3 +166,21 @@ def test_a_run_that_is_killed_folds_once(tmp_path, average, stop_at):
     resumed, stages, batches = problem(average)
     fit(resumed, stages, batches, checkpoint=checkpoint)
     assert torch.equal(weights(resumed), weights(potential))
+
+
+def test_a_network_that_uses_a_layer_twice_is_refused_where_it_would_be_normalised():
+    class Twice(Net):
+        def forward(self, x):
+            return super().forward(x) if twice is False else super().forward(self.body[0](x)[:, :3])
+
+    for twice in (False, True):
+        torch.manual_seed(0)
+        x, potential = torch.randn(40, 3), Twice()
+        batches = Batches(x[:10], torch.arange(10) % 2, x, labelled=5, unlabelled=8, seed=0)
+        stage = Stage("labels", Supervised(), 2, adam(0.01))
+        fit(potential, [stage], batches)
+        if twice:
+            with pytest.raises(InputError, match=r"uses 'body\.0' again"):
+                fit(potential, [stage._replace(normalised=True)], batches)
+        else:
+            fit(potential, [stage._replace(normalised=True)], batches)

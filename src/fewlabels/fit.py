@@ -12,7 +12,7 @@ from torch import nn
 from fewlabels.batches import Batches
 from fewlabels.checkpoint import Checkpoint
 from fewlabels.layers import INITIAL, initialise_from_data
-from fewlabels.normalisation import over_batches
+from fewlabels.normalisation import over_batches, refuse_shared
 from fewlabels.stage import Record, Stage
 from fewlabels.stage_run import StageRun
 from fewlabels.teacher import teachers
@@ -67,6 +67,8 @@ def fit(
         for number, stage in enumerate(stages):
             if saved is None or saved["stage"] <= number:
                 earlier = [past.objective for past in stages[:number]]
+                if stage.normalised:
+                    refuse_shared(potential, batches.x_unlabelled[:2])
                 _reset(potential, stage.reset, batches, mix(seed, number))
                 run = StageRun(potential, stage, number, seed, records, earlier, bfloat16, optimizer)
                 if saved is not None and saved["stage"] == number:

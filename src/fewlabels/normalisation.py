@@ -15,10 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fewlabels.errors import InputError
 from fewlabels.features import hooked, last_layer, layers
 from fewlabels.layers import EPSILON, WeightNormLinear
+from fewlabels.objective import noiseless
 
-__all__ = ["fold", "normalised", "over_batches"]
+__all__ = ["fold", "normalised", "over_batches", "refuse_shared"]
 
 
 def normalised(z: Tensor) -> Tensor:
@@ -39,6 +41,31 @@ def over_batches(*potentials: nn.Module) -> AbstractContextManager[None]:
     Hidden are the dense and convolutional layers, torch's or the package's, that have a bias, but for the last.
     """
     return hooked([layer for potential in potentials for layer in _hidden(potential)], _normalise)
+
+
+@torch.no_grad()
+def refuse_shared(potential: nn.Module, x: Tensor) -> None:
+    """Refuse a potential that uses a hidden layer twice for x, (B, ...): no weights fold two normalisations.
+
+    Raises
+    ------
+    InputError
+        Naming the first such layer.
+    """
+    used: list[nn.Module] = []
+
+    def hook(layer: Any, inputs: Any, z: Tensor) -> Tensor:
+        if layer in used:
+            name = next(name for name, part in potential.named_modules() if part is layer)
+            raise InputError(
+                f"Expected a network that uses each layer once, got one that uses {name!r} again: this method "
+                "normalises over batches while it trains, which another, such as joint, does not."
+            )
+        used.append(layer)
+        return z
+
+    with noiseless(potential), hooked(_hidden(potential), hook):
+        potential(x)
 
 
 @torch.no_grad()
