@@ -725,4 +725,6 @@ MUTANTS = [
            "", "test_classifier.py without_the_accelerator"),
     Mutant("shared layers are normalised", "normalisation.py", "        if layer in used:", "        if not used and layer in used:",
            "test_normalisation.py uses_a_layer_twice"),
+    Mutant("a head measured on what is not normalised", "fit.py", "                with normalising():\n                    _reset",
+           "                with nullcontext():\n                    _reset", "test_normalisation.py starts_afresh"),
 ]  # fmt: skip

@@ -184,3 +184,12 @@ def test_a_network_that_uses_a_layer_twice_is_refused_where_it_would_be_normalis
                 fit(potential, [stage._replace(normalised=True)], batches)
         else:
             fit(potential, [stage._replace(normalised=True)], batches)
+
+
+def test_a_head_that_starts_afresh_is_measured_on_what_a_normalised_stage_gives_it():
+    x, potential = torch.randn(40, 3) * torch.tensor([1.0, 5.0, 30.0]), MLP(3, 2, hidden=(8,))
+    batches = Batches(x, torch.arange(40) % 2, x, labelled=5, unlabelled=8, seed=0)
+    fit(potential, [Stage("labels", Supervised(), 1, adam(0.0), reset=("head",), normalised=True)], batches)
+    scores = potential(x).scores
+    torch.testing.assert_close(scores.mean(0), torch.zeros(2), rtol=0, atol=1e-4)
+    torch.testing.assert_close(scores.std(0), torch.full((2,), potential.head.spread), rtol=1e-3, atol=0)

@@ -4,7 +4,8 @@ Pre-training and fine-tuning is a list of two.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 import torch
 from torch import nn
@@ -67,14 +68,17 @@ def fit(
         for number, stage in enumerate(stages):
             if saved is None or saved["stage"] <= number:
                 earlier = [past.objective for past in stages[:number]]
+                normalising: Callable[[], AbstractContextManager[None]] = nullcontext
                 if stage.normalised:
                     refuse_shared(potential, batches.x_unlabelled[:2])
-                _reset(potential, stage.reset, batches, mix(seed, number))
+                    normalising = partial(over_batches, potential, *teachers(stage.objective))
+                with normalising():
+                    _reset(potential, stage.reset, batches, mix(seed, number))
                 run = StageRun(potential, stage, number, seed, records, earlier, bfloat16, optimizer)
                 if saved is not None and saved["stage"] == number:
                     run.resume(saved)
                 try:
-                    with over_batches(potential, *teachers(stage.objective)) if stage.normalised else nullcontext():
+                    with normalising():
                         for done in run.steps(batches, checkpoint):
                             if report is not None:
                                 report(stage.name, steps_before + done, steps_in_all)
