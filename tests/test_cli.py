@@ -630,7 +630,8 @@ def test_no_space_after_training_keeps_the_state(work, monkeypatch):
 
 def test_the_state_of_a_fit_is_forgotten_when_its_model_is_saved(work, monkeypatch):
     monkeypatch.setattr(Saved, "order", [])
-    Path("out/.fewlabels-0123").mkdir(parents=True)  # what a killed run left half made
+    Path("out/.fewlabels-0123").mkdir(parents=True)  # what killed runs left half made
+    Path("out/.fewlabels-4567").write_text("half a model")
     run("fit", "flowers.csv", "--label", "species", "--out", "out")
     assert Saved.order == ["saved", "forgotten"]
     assert {path.name for path in Path("out").iterdir()} == {"model.safetensors", "run.json", "summary.json"}
@@ -638,9 +639,12 @@ def test_the_state_of_a_fit_is_forgotten_when_its_model_is_saved(work, monkeypat
 
 def test_one_command_at_a_time_works_in_a_folder(work):
     run("fit", "flowers.csv", "--label", "species", "--out", "out")
-    for command in (("curve", "out"), ("fit", "flowers.csv", "--label", "species", "--out", "out")):
-        with in_hand(Path("out")):
+    with in_hand(Path("out")):
+        run("fit", "flowers.csv", "--label", "species", "--out", "out")  # which shows what is finished
+        Path("out/summary.json").unlink()
+        for command in (("curve", "out"), ("fit", "flowers.csv", "--label", "species", "--out", "out")):
             assert "folder out: expected one process at work in it, came a second" in run(*command, code=2)
+    run("fit", "flowers.csv", "--label", "species", "--out", "out")
 
 
 def test_labels_that_are_not_asked_for_may_be_anything(work):

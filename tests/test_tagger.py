@@ -365,7 +365,7 @@ def test_a_start_is_known_by_the_potential_of_ones_own(monkeypatch):
     first, second = Plain(), Plain()  # of other weights
     for potential in (first, first, second, None):
         with pytest.raises(KeyboardInterrupt):
-            SemiSupervisedTagger("supervised", potential=potential, **QUICK).fit(*text())
+            SemiSupervisedTagger("supervised", potential=potential, start="start", **QUICK).fit(*text())
     assert keys[0] == keys[1] and len(set(keys)) == 3
 
 

@@ -19,7 +19,7 @@ class Checkpoint:
     Parameters
     ----------
     path
-        The file; written atomically, at most every ``seconds``, and when training is interrupted.
+        The file; written atomically: every ``seconds``, when a stage ends or has gone back, upon an interrupt.
     seconds
         20 by default: what a kill can cost, beside the step under way.
     """

@@ -10,12 +10,13 @@ from fewlabels.errors import InputError
 from fewlabels.files import TEMPORARY, as_json, read_utf8, write_atomically
 from fewlabels.lock import Busy, locked
 
-__all__ = ["SETTINGS", "claim_folder", "claimed_folder", "in_hand", "read_run"]
+__all__ = ["LOCK", "SETTINGS", "claim_folder", "claimed_folder", "in_hand", "owns_folder", "read_run"]
 
 SETTINGS = "run.json"
 """The file of a run's settings in its folder."""
 
-_LOCK = f"{TEMPORARY}lock"
+LOCK = f"{TEMPORARY}lock"
+"""The file that is locked while a process works in a folder."""
 
 _SHOWN = 60
 
@@ -68,17 +69,14 @@ def claim_folder(path: str | Path, run: dict[str, Any]) -> bool:
     [False, True]
     """
     path = Path(path)
-    if path.exists() and not path.is_dir():
-        raise InputError(f"{path}: expected a folder for the output, came a file: choose another --out")
-    if (path / SETTINGS).exists():
-        _check_same_run(path, run)
+    if owns_folder(path, run):
         return True
+    made = _make_folder(path)
     foreign = _content(path)
     if foreign:
         raise InputError(
             f"folder {path} holds files of something else ({', '.join(foreign[:3])}): choose another --out or empty it"
         )
-    made = _make_folder(path)
     try:
         write_atomically(path / SETTINGS, as_json(run, indent=2))
     except InputError:
@@ -96,18 +94,35 @@ def claimed_folder(path: str | Path, run: dict[str, Any]) -> Iterator[bool]:
     Meanwhile the folder is `in_hand`.
     """
     path = Path(path)
-    missing = _missing_folders(path)
-    resumed = claim_folder(path, run)
+    made = _make_folder(path)
     try:
         with in_hand(path):
-            _check_same_run(path, run)  # two may have claimed it at once
-            yield resumed
+            resumed = claim_folder(path, run)
+            try:
+                yield resumed
+            except InputError:
+                own = {path / SETTINGS, path / LOCK}
+                if not resumed and not any(file.is_file() and file not in own for file in path.rglob("*")):
+                    (path / SETTINGS).unlink()
+                    _remove_folders([folder for folder in path.rglob("*") if folder.is_dir()])
+                raise
     except InputError:
-        if not resumed and not any(file.is_file() and file != path / SETTINGS for file in path.rglob("*")):
-            (path / SETTINGS).unlink()
-            _remove_folders([folder for folder in path.rglob("*") if folder.is_dir()])
-            _remove_folders(missing)
+        _remove_folders(made)
         raise
+
+
+def owns_folder(path: str | Path, run: dict[str, Any]) -> bool:
+    """Tell whether a folder holds this very run; nothing is changed.
+
+    Raises
+    ------
+    InputError
+        It holds another.
+    """
+    if not (Path(path) / SETTINGS).exists():
+        return False
+    _check_same_run(Path(path), run)
+    return True
 
 
 @contextmanager
@@ -120,12 +135,12 @@ def in_hand(path: Path) -> Iterator[None]:
         Another process works there.
     """
     try:
-        with locked(path / _LOCK):
+        with locked(path / LOCK):
             try:
                 yield
             finally:
                 with suppress(OSError):
-                    (path / _LOCK).unlink()
+                    (path / LOCK).unlink()
     except Busy as error:
         raise InputError(
             f"folder {path}: expected one process at work in it, came a second: wait for the other, or choose another"
@@ -133,9 +148,7 @@ def in_hand(path: Path) -> Iterator[None]:
 
 
 def _content(path: Path) -> list[str]:
-    """List what a folder holds, apart from remains of an interrupted `write_atomically`."""
-    if not path.exists():
-        return []
+    """List what a folder holds, apart from remains of an interrupted `write_atomically`, and its lock."""
     return sorted(entry.name for entry in path.iterdir() if not entry.name.startswith(TEMPORARY))
 
 
@@ -156,6 +169,8 @@ def _missing_folders(path: Path) -> list[Path]:
 
 def _make_folder(path: Path) -> list[Path]:
     """Make a folder with its parents; return those that were not there."""
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path}: expected a folder for the output, came a file: choose another --out")
     missing = _missing_folders(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -170,5 +185,5 @@ def _make_folder(path: Path) -> list[Path]:
 def _remove_folders(folders: list[Path]) -> None:
     """Remove empty folders, the innermost first."""
     for folder in sorted(folders, reverse=True):
-        if folder.exists():
+        with suppress(OSError):  # another process may have removed it, or put something there
             folder.rmdir()

@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from fewlabels.claim import claimed_folder
+from fewlabels.claim import claimed_folder, owns_folder
 from fewlabels.errors import InputError
 from fewlabels.evaluation import certainty, count_errors, most_confused, named_alike, span_scores
 from fewlabels.exits import exit_codes, run_or_keep
@@ -140,10 +140,10 @@ def fit(
         "version": importlib.metadata.version("fewlabels"),
         "data_sha256": digest(training),
     }
-    with claimed_folder(out, run) as resumed:
-        if not (resumed and is_finished(out)):
+    if not (owns_folder(out, run) and is_finished(out)):
+        with claimed_folder(out, run):
             train_or_pause(training, run, out, verbose=not as_json)
-        tidy(out)
+            tidy(out)
     summary = read_summary(out)
     if as_json:
         typer.echo(json.dumps(summary, ensure_ascii=False))

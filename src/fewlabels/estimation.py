@@ -53,7 +53,8 @@ NOT_TRAINED_BY = ("vectors", "start", "random_state", "checkpoint", "verbose")
 RESOLUTION = 10_000
 WEIGHTS_OF = "potential."
 """Prefix of the potential's weights among a model file's tensors."""
-STATE_FILES = ("fit.json", "choice.json", "pretraining.pt", "training.pt")
+STATE_FILES = ("choice.json", "pretraining.pt", "training.pt", "fit.json")
+"""In the order in which they are removed: what tells whose they are stays longest."""
 
 Model = TypeVar("Model", covariant=True)
 

@@ -1,6 +1,5 @@
 """How commands end: with an exit code, and where something went wrong one line on standard error."""
 
-import errno
 import functools
 from collections.abc import Callable
 from typing import NoReturn, ParamSpec
@@ -24,10 +23,9 @@ def exit_codes(command: Callable[_P, None]) -> Callable[_P, None]:
         except InputError as error:
             stop(f"error: {error}", 2)
         except OSError as error:
-            if error.errno == errno.EPIPE:  # whoever read the output has had enough
+            if error.filename is None:  # of no path, such as an output that nobody reads any more
                 raise
-            path = error.filename or "a file"
-            stop(f"error: {path}: expected a path that may be read or written, came: {error.strerror}", 2)
+            stop(f"error: {error.filename}: expected a path that may be read or written, came: {error.strerror}", 2)
         except ModuleNotFoundError as error:
             stop(
                 f"error: expected the package {error.name}, which is not installed: "

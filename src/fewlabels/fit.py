@@ -45,9 +45,10 @@ def fit(
     seed
         Fixes everything random but the potential's and the players' initial weights.
     bfloat16
-        Whether matrix products and convolutions run in bfloat16; weights, optimiser and u(x) stay in float32.
+        Whether matrix products and convolutions run in bfloat16; weights and optimiser stay in float32, and so does
+        u(x) of the package's own networks.
     checkpoint
-        Where the state is kept, if anywhere.  An interrupt (Ctrl-C) saves before it is raised again.
+        Where the state is kept, if anywhere.  An interrupt (Ctrl-C) saves what is newer before it is raised again.
     report
         Called after each step with the stage's name, the steps done in all, and the steps of all stages.
 
@@ -60,6 +61,8 @@ def fit(
     DivergenceError
         Where six halvings did not mend it.
     """
+    if any(stage.normalised for stage in stages):
+        refuse_shared(potential, batches.x_unlabelled[:2])
     saved = checkpoint.load() if checkpoint is not None else None
     steps_before, steps_in_all = 0, sum(stage.steps for stage in stages)
     records: list[Record] = []
@@ -70,7 +73,6 @@ def fit(
                 earlier = [past.objective for past in stages[:number]]
                 normalising: Callable[[], AbstractContextManager[None]] = nullcontext
                 if stage.normalised:
-                    refuse_shared(potential, batches.x_unlabelled[:2])
                     normalising = partial(over_batches, potential, *teachers(stage.objective))
                 with normalising():
                     _reset(potential, stage.reset, batches, mix(seed, number))

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewlabels.claim import SETTINGS, in_hand, read_run
+from fewlabels.claim import LOCK, SETTINGS, in_hand, read_run
 from fewlabels.errors import InputError
 from fewlabels.exits import stop
 from fewlabels.files import TEMPORARY, as_json, read_utf8, write_atomically
@@ -98,6 +98,8 @@ def train_or_pause(training: Data, run: dict[str, Any], out: Path, verbose: bool
     try:
         _train(training, run, out, verbose)
     except KeyboardInterrupt:
+        if is_finished(out):
+            stop(f"interrupted: the model is saved in {out}; the same command shows what it is", 130)
         if any((out / CHECKPOINT).glob("*")):
             stop(f"interrupted: the state is saved in {out / CHECKPOINT}; the same command resumes from it", 130)
         stop("interrupted before any state was saved: the same command starts again", 130)
@@ -139,8 +141,11 @@ def _train(training: Data, run: dict[str, Any], out: Path, verbose: bool) -> Non
 
 def tidy(out: Path) -> None:
     """Remove what a finished run no longer needs, and what interrupted ones may have left half made."""
-    for folder in (out / CHECKPOINT, out / POOL, *out.glob(f"{TEMPORARY}*/")):
-        shutil.rmtree(folder, ignore_errors=True)
+    for path in (out / CHECKPOINT, out / POOL, *out.glob(f"{TEMPORARY}*")):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path != out / LOCK:
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

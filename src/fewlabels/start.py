@@ -29,7 +29,7 @@ class Start:
     folder
         Where the state of an interrupted run goes if there is no path; None for nowhere.
     key
-        Tells this pre-training from any other.
+        Tells this pre-training from any other; nobody asks where there is no path.
 
     Attributes
     ----------

@@ -216,7 +216,8 @@ class SemiSupervisedTagger(BaseEstimator):
         vectors, known_pool = self._given_vectors(), None if pool is None else (pool.folder, len(pool))
         words = corpus.vocabulary.words
         state = Resumable(self, words, corpus.classes, corpus.x, corpus.y, corpus.labelled, known_pool, vectors)
-        start = Start(self.start, state.folder, self._start_key(corpus, vectors, state.seed))
+        key = "" if self.start is None else self._start_key(corpus, vectors, state.seed)
+        start = Start(self.start, state.folder, key)
         folds = KFold(min(self.folds, len(rows)), shuffle=True, random_state=state.seed).split(rows)
 
         @torch.no_grad()

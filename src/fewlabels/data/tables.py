@@ -348,7 +348,7 @@ def _number(text: str) -> float:
 def _converter(labelled: list[str], path: Path) -> Callable[[str], object]:
     if all(text.lower() in _BOOLEANS for text in labelled):
         return lambda text: _BOOLEANS[canonical(text)]
-    if all(_INTEGER.fullmatch(text) and len(canonical(text)) <= _DIGITS for text in labelled):
+    if all(_INTEGER.fullmatch(text) and len(canonical(text).lstrip("-")) <= _DIGITS for text in labelled):
         return lambda text: int(canonical(text))
     if all(_is_number(text) for text in labelled):
         fractions = [text for text in labelled if not float(text).is_integer()]
@@ -360,11 +360,7 @@ def _converter(labelled: list[str], path: Path) -> Callable[[str], object]:
 
 
 def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return text.lower() not in _BOOLEANS and not math.isnan(_number(text))
 
 
 def _is_numeric(kind: Any) -> bool:

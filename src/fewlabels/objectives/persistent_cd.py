@@ -63,7 +63,7 @@ class PersistentCD(Objective):
         restart: float = 0.05,
     ) -> None:
         super().__init__()
-        self.register_buffer("start", start.clone())
+        self.register_buffer("start", start.clone(), persistent=False)
         self.register_buffer("buffer", start.clone())
         self.weight, self.control, self.sample_control, self.restart = weight, control, sample_control, restart
         self.step_size, self.steps, self.momentum, self.noise = step_size, steps, momentum, noise
