@@ -62,7 +62,7 @@ def fit(
         Where six halvings did not mend it.
     """
     if any(stage.normalised for stage in stages):
-        refuse_shared(potential, batches.x_unlabelled[:2])
+        refuse_shared(potential, batches.x_unlabelled[torch.arange(1)])
     saved = checkpoint.load() if checkpoint is not None else None
     steps_before, steps_in_all = 0, sum(stage.steps for stage in stages)
     records: list[Record] = []
