@@ -20,10 +20,10 @@ def as_labels(y: Any) -> np.ndarray:
     (['cat', -1], [True, -1])
     """
     values = np.asarray(y)
-    if isinstance(y, np.ndarray) or values.ndim == 0:
+    if isinstance(y, np.ndarray) or values.ndim == 0 or values.dtype.kind not in "USi":
         return values
     text = values.dtype.kind in "US" and not all(isinstance(value, str) for value in y)
-    booleans = values.dtype.kind == "i" and any(isinstance(value, bool | np.bool_) for value in y)
+    booleans = isinstance(y, list | tuple) and any(isinstance(value, bool | np.bool_) for value in y)
     return np.array(list(y), dtype=object) if text or booleans else values
 
 
