@@ -120,7 +120,7 @@ def sentence_steps(preset: str, recipe: Recipe, labels: int = 23) -> Steps:
         potential = TaggingPotential(PRESETS[preset].spelling(vocabulary), vocabulary.counts, labels, PRESETS[preset])
         players = SentencePlayers(
             recipe, potential, "field", "pseudo_likelihood", "all", counts, potential.log_unigram,
-            words.lengths.bincount(), 200, potential.encoder.state, ("head",), 1.0,
+            recipe.unigram, words.lengths.bincount(), 200, potential.encoder.state, ("head",), 1.0,
         )  # fmt: skip
         calls = {}
         for stage in sentence_stages(method, players, Setting()):
