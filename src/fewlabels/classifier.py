@@ -30,7 +30,7 @@ from fewlabels.model_file import write_model
 from fewlabels.model_selection import LabelledKFold, labelled_accuracy
 from fewlabels.outliers import outlier_scores
 from fewlabels.progress import progress_bar
-from fewlabels.recipes import HEADS, Recipe
+from fewlabels.recipes import Recipe, check_recipe
 from fewlabels.samplers import sghmc
 from fewlabels.scaling import Scaling
 from fewlabels.tabular import MLP
@@ -94,8 +94,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         "cpu", "cuda" or "mps"; "auto" is a GPU where there is one.
     precision
         Of matrix products and convolutions in training: "float32", "bfloat16", or "auto", which is bfloat16 for
-        built-in networks wide enough to gain where the machine has instructions for it; their u(x) is in float32, that
-        of your own network as its last layer gives it.
+        built-in networks wide enough to gain where the machine has instructions for it; their u(x) stays in float32.
     random_state
         Seed.
     checkpoint
@@ -190,7 +189,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         """
         first = NAMES.parts(self.method)[0]
         check_parameters(self, {"preset": ("auto", *PRESETS), "accelerator": ACCELERATORS, "precision": PRECISIONS})
-        _check_recipe(self.recipe)
+        check_recipe(self.recipe)
         x = self._validated(X, reset=True)
         self.classes_, codes = check_labels(y, len(x))
         preset = preset_for(self.preset, x.shape[1:])
@@ -399,15 +398,3 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
     def _inputs(self, X: Any) -> Tensor:
         """X as the network reads it."""
         return torch.from_numpy(self._scaling.apply(self._validated(X, reset=False))).to(self._dtype)
-
-
-def _check_recipe(recipe: Any) -> None:
-    """Refuse a recipe of one's own that means nothing."""
-    if recipe is None:
-        return
-    if not isinstance(recipe, Recipe):
-        raise InputError(f"Expected recipe to be a fewlabels.recipes.Recipe, got {recipe!r}.")
-    if recipe.batch < 2:
-        raise InputError(f"Expected a recipe whose batch is 2 or more, got {recipe.batch!r}.")
-    if recipe.head not in HEADS:
-        raise InputError(f"Expected a recipe whose head is one of {', '.join(HEADS)}, got {recipe.head!r}.")

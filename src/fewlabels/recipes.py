@@ -3,11 +3,12 @@
 `DENSE` and `SMALL` are for a laptop; `MNIST`, `SVHN` and `CIFAR10` are as the paper's code has them.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from fewlabels.errors import InputError
 from fewlabels.optimizers import Maker, Schedule, adam, constant, cosine, drop, rmsprop
 
-__all__ = ["CIFAR10", "DENSE", "HEADS", "MNIST", "SMALL", "SVHN", "Field", "Phase", "Plan", "Recipe"]
+__all__ = ["CIFAR10", "DENSE", "MNIST", "SMALL", "SVHN", "Field", "Phase", "Plan", "Recipe", "check_recipe"]
 
 
 HEADS = ("new", "scalar", "kept")
@@ -95,6 +96,18 @@ class Recipe(NamedTuple):
     far_view: float = 1.0
     corruption: float = 0.1
     head: str = "new"
+
+
+def check_recipe(recipe: Any) -> None:
+    """Refuse, by an `InputError`, what is neither None nor a recipe that means something."""
+    if recipe is None:
+        return
+    if not isinstance(recipe, Recipe):
+        raise InputError(f"Expected recipe to be a fewlabels.recipes.Recipe, got {recipe!r}.")
+    if recipe.batch < 2:
+        raise InputError(f"Expected a recipe whose batch is 2 or more, got {recipe.batch!r}.")
+    if recipe.head not in HEADS:
+        raise InputError(f"Expected a recipe whose head is one of {', '.join(HEADS)}, got {recipe.head!r}.")
 
 
 DENSE = Recipe(

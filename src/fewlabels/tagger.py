@@ -44,7 +44,7 @@ from fewlabels.sentence_training import SentenceTraining, TrainedTagger
 from fewlabels.sequence.gibbs import gibbs
 from fewlabels.sequence.potential import TaggingPotential
 from fewlabels.sequence.presets import PRESETS
-from fewlabels.sequence.sentences import Columns, Sentences
+from fewlabels.sequence.sentences import Columns, Sentences, by_length
 from fewlabels.sequence.spans import Moves
 from fewlabels.sequence.vocabulary import Vocabulary
 from fewlabels.start import Start
@@ -223,7 +223,7 @@ class SemiSupervisedTagger(BaseEstimator):
         @torch.no_grad()
         def judge(trained: TrainedTagger, held_out: np.ndarray) -> np.ndarray:
             wrong = []
-            for index in _by_length(corpus.x.lengths, torch.from_numpy(held_out)):
+            for index in by_length(corpus.x.lengths, torch.from_numpy(held_out), AT_ONCE):
                 x, truth = corpus.x[index], corpus.y[index].values
                 right = trained.potential(x).log_marginals().exp().gather(2, truth.unsqueeze(2)).squeeze(2)
                 wrong.append((1 - right)[x.inside()])
@@ -383,7 +383,7 @@ class SemiSupervisedTagger(BaseEstimator):
         words, features = split_features(sentences)
         x = Sentences(self._encode(words), self.columns_.encode(features))
         values = {}
-        for index in _by_length(x.lengths, torch.arange(len(x))):
+        for index in by_length(x.lengths, torch.arange(len(x)), AT_ONCE):
             values |= zip(index.tolist(), read(self._potential(x[index])), strict=True)
         return [values[i] for i in range(len(x))]
 
@@ -398,8 +398,3 @@ class SemiSupervisedTagger(BaseEstimator):
                         row[place] = unseen.setdefault(word, len(self.vocabulary_) + len(unseen))
             self._potential.words.respell(self._potential.preset.spelling(self.vocabulary_, list(unseen)))
         return rows
-
-
-def _by_length(lengths: Tensor, index: Tensor) -> tuple[Tensor, ...]:
-    """An index of sentences in parts of like length, few enough to be scored at once."""
-    return index[lengths[index].argsort(stable=True)].split(AT_ONCE)

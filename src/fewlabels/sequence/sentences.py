@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fewlabels.errors import InputError
 
-__all__ = ["Columns", "Joined", "Padded", "Sentences", "Tags"]
+__all__ = ["Columns", "Joined", "Padded", "Sentences", "Tags", "by_length"]
 
 
 class Padded(NamedTuple):
@@ -221,3 +221,14 @@ class Tags:
 
     def __getitem__(self, index: Tensor) -> Tensor:
         return self._rows[index].values
+
+
+def by_length(lengths: Tensor, index: Tensor, most: int) -> tuple[Tensor, ...]:
+    """An index of sentences, (n,), in parts of like length of at most so many.
+
+    Examples
+    --------
+    >>> [part.tolist() for part in by_length(torch.tensor([5, 1, 4, 2]), torch.tensor([0, 1, 3]), 2)]
+    [[1, 3], [0]]
+    """
+    return index[lengths[index].argsort(stable=True)].split(most)
