@@ -6,8 +6,16 @@ import torch
 from torch import nn
 
 from fewlabels.image import ConvGenerator, ConvNet, small_body
-from fewlabels.layers import BatchStatistics, Dropout, WeightNormConv, WeightNormLinear, initialise_from_data
+from fewlabels.layers import (
+    BatchStatistics,
+    Dropout,
+    WeightNormConv,
+    WeightNormLinear,
+    holding_weights,
+    initialise_from_data,
+)
 from fewlabels.rmsprop import RMSprop
+from fewlabels.samplers import sghmc
 from fewlabels.tabular import MLP, MLPGenerator
 
 
@@ -26,6 +34,40 @@ def test_weight_norm_convolution_is_a_convolution_by_the_normalised_weight():
     x = torch.randn(3, 2, 6, 6)
     weight = layer.v / layer.v.flatten(1).norm(dim=1).view(-1, 1, 1, 1) * 1.5
     torch.testing.assert_close(layer(x), nn.functional.conv2d(x, weight, layer.b, 2, 1), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+@pytest.mark.parametrize("network", [ConvNet(small_body(1, 8), 32, 3), MLP(64, 3)], ids=["convolutions", "dense"])
+def test_a_chain_with_held_weights_is_the_chain_to_the_bit(network, bfloat16):
+    x = torch.randn(5, 1, 8, 8)
+    network.eval()
+
+    def chain():
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            return sghmc(lambda x: network(x).log_partition, x, step_size=0.1, steps=3, noise=0.0).x
+
+    plain = chain()
+    with holding_weights(network):
+        held = chain()
+    assert not torch.equal(plain, x)
+    assert torch.equal(held, plain)
+
+
+def test_held_weights_are_computed_once_without_gradient_and_forgotten_afterwards(monkeypatch):
+    layer, calls, plain = WeightNormLinear(4, 3), [], torch._weight_norm
+    monkeypatch.setattr(torch, "_weight_norm", lambda *of: calls.append(of) or plain(*of))
+    with pytest.raises(KeyError), holding_weights(nn.Sequential(layer)):
+        assert layer.weight is layer.weight
+        assert len(calls) == 1
+        assert not layer.weight.requires_grad
+        raise KeyError
+    with torch.no_grad():
+        layer.v.neg_()
+    torch.testing.assert_close(layer.weight, nn.functional.normalize(layer.v, dim=1))
+    assert layer.weight.requires_grad
+    with holding_weights(layer), torch.autocast("cpu", torch.bfloat16):
+        assert layer.weight.dtype == torch.bfloat16  # rounded once, not at every use
+        torch.testing.assert_close(layer.weight.float(), nn.functional.normalize(layer.v, dim=1), rtol=0.01, atol=0)
 
 
 def test_units_that_are_constant_on_the_data_keep_their_scale():

@@ -6,7 +6,8 @@ that every pre-activation has mean 0 and a given standard deviation, and is trai
 of scale, its growth is an implicit fall of the learning rate.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ __all__ = [
     "WeightNormConv",
     "WeightNormDeconv",
     "WeightNormLinear",
+    "holding_weights",
     "in_float32",
     "initialise_from_data",
 ]
@@ -34,6 +36,7 @@ class _WeightNorm(nn.Module):
     """What weight-normalised layers share: v, g and b, and their initialisation from data; units lie along an axis."""
 
     g: Tensor
+    _held: Tensor | None
 
     def __init__(self, shape: tuple[int, ...], train_scale: bool, spread: float, axis: int = 0) -> None:
         super().__init__()
@@ -46,6 +49,7 @@ class _WeightNorm(nn.Module):
         else:
             self.register_buffer("g", scale)
         self.spread = spread
+        self.holding, self._held = False, None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -57,7 +61,15 @@ class _WeightNorm(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """W = g v / ‖v‖, by the kernel that torch.nn.utils.parametrizations.weight_norm calls."""
+        """W = g v / ‖v‖; while it is held, without gradient and in the precision of the autocast at its first use."""
+        if not self.holding:
+            return self._normalised()
+        if self._held is None:
+            self._held = _as_autocast(self._normalised().detach())
+        return self._held
+
+    def _normalised(self) -> Tensor:
+        """W from v and g, by the kernel that torch.nn.utils.parametrizations.weight_norm calls."""
         return torch._weight_norm(self.v, self.g, self.axis)
 
     @torch.no_grad()
@@ -73,6 +85,35 @@ class _WeightNorm(nn.Module):
         scale = self.spread / torch.where(deviation > EPSILON, deviation + EPSILON, 1.0)
         self.b.copy_(-units.mean(1) * scale)
         self.g.copy_(scale.view_as(self.g))
+
+
+def _as_autocast(weight: Tensor) -> Tensor:
+    """A weight as autocast, if there is one, would have it at every use."""
+    device = weight.device.type
+    return weight.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else weight
+
+
+@contextmanager
+def holding_weights(network: nn.Module) -> Iterator[None]:
+    """Meanwhile each weight-normalised layer of a network computes its weight once, and without gradient.
+
+    For chains: their steps follow one another while the parameters stand still, and need no gradient but that of x.
+
+    Examples
+    --------
+    >>> layer = WeightNormLinear(2, 1)
+    >>> with holding_weights(layer):
+    ...     layer.weight is layer.weight
+    True
+    """
+    layers = [layer for layer in network.modules() if isinstance(layer, _WeightNorm)]
+    for layer in layers:
+        layer.holding = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.holding, layer._held = False, None
 
 
 class WeightNormLinear(_WeightNorm):

@@ -31,7 +31,7 @@ import torch
 from torch import Tensor, nn
 
 from fewlabels.labels import Categorical
-from fewlabels.layers import in_float32
+from fewlabels.layers import holding_weights, in_float32
 from fewlabels.objective import Batch, Objective, Terms, noiseless
 from fewlabels.objectives.latents import latents
 from fewlabels.objectives.likelihood import likelihood_terms
@@ -89,7 +89,8 @@ class InclusiveNRF(Objective):
         """The terms above, without those of weight 0."""
         data = batch.x_unlabelled
         with nullcontext() if self.noisy else noiseless(potential):
-            chain, proposals = self._propose_and_revise(lambda x: self._u(potential(x)), len(data))
+            with holding_weights(potential):
+                chain, proposals = self._propose_and_revise(lambda x: self._u(potential(x)), len(data))
             labels = potential(torch.cat([data, chain.x]))
         u_data, u_samples = self._u(labels).split(len(data))
         terms = likelihood_terms(u_data, u_samples, chain, self.weight, self.control, self.sample_control)
