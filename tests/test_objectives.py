@@ -326,6 +326,21 @@ def test_generator_regresses_onto_the_revised_proposals_by_hand():
     torch.testing.assert_close(terms.loss["generator"], by_hand)
 
 
+def test_smoothing_is_noise_in_u_of_chain_data_and_samples_alike_and_no_part_of_a_sample():
+    generator, potential, seen = Generator(), Line(0.0), []
+    generator.net = nn.Linear(4, 1)
+    potential.forward = lambda x: seen.append(x) or Categorical(0.0 * x)  # flat: the chain stays where it is
+    objective, data = InclusiveNRF(generator, steps=1, noise=0.0, smoothing=0.5), torch.randn(4000, 1)
+    torch.manual_seed(3)
+    x0 = generator(torch.rand(4000, 4)).detach()
+    torch.manual_seed(3)
+    terms = objective(potential, Batch(None, torch.zeros(0), data))
+    chain, (of_data, of_samples) = seen[0], seen[1].split(4000)
+    noise = torch.cat([chain - x0, of_data - data, of_samples - x0], 1).detach()
+    assert terms.loss["generator"] == 0
+    torch.testing.assert_close(torch.cov(noise.T), 0.25 * torch.eye(3), atol=0.03, rtol=0)  # drawn anew, and apart
+
+
 def test_where_the_latent_is_revised_too_the_generator_regresses_from_the_new_one():
     """On a flat u with no noise x stays at G(h), and only h moves; the regression starts at G of where it has moved."""
     generator, potential = Generator(), Line(0.0)

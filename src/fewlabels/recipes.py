@@ -33,6 +33,7 @@ class Field(NamedTuple):
     steps: int
     sample_control: float = 0.0
     noisy: bool = False
+    smoothing: float = 0.0
 
 
 class Phase(NamedTuple):
@@ -134,15 +135,16 @@ SMALL = Recipe(
     batch=25,
     supervised=Plan(8_000, rmsprop(1e-3), drop(0.7), average=0.999),
     pretraining=Plan(6_000, rmsprop(1e-3, 1e-3), drop(0.7)),
-    finetune=Plan(4_000, rmsprop(1e-3), drop(0.7), average=0.999),
+    finetune=Plan(8_000, rmsprop(1e-3), drop(0.7), average=0.999),
     joint=(
         Phase(Plan(2_400, rmsprop(1e-3, 1e-3))),
         Phase(Plan(5_600, rmsprop(1e-3, 1e-3), drop(0.57), average=0.999), entropy=0.5),
     ),
     persistent=Plan(8_000, adam(1e-3), cosine),
     rival=Plan(8_000, rmsprop(1e-3), drop(0.7), average=0.999),
-    prior=Field(1.0, 0.1, 0.02, 1, sample_control=0.1, noisy=True),
+    prior=Field(0.1, 0.01, 0.02, 1, sample_control=0.01, noisy=True, smoothing=0.3),
     field=Field(0.1, 0.01, 0.02, 1, sample_control=0.01, noisy=True),
+    head="kept",
 )
 """For images on a laptop: one revision step, and u(x) held between 5 on data and -5 on samples, since convolutions tell
 the two apart at once where they may; found on the last training images of MNIST and of CIFAR-10, on draws of the labels

@@ -30,6 +30,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from fewlabels.augmentation import add_noise
 from fewlabels.labels import Categorical
 from fewlabels.layers import holding_weights, in_float32
 from fewlabels.objective import Batch, Objective, Terms, noiseless
@@ -60,38 +61,38 @@ class InclusiveNRF(Objective):
         u(x) is the score of the first label, w · h(x), not the log-partition: the paper's potential for pre-training.
     noisy
         u(x) of chain, samples and data has the potential's dropout and noise, drawn anew, as in the paper's code.
+    smoothing
+        Standard deviation of Gaussian noise, drawn anew, on every x of which u(x) is asked: data and samples overlap
+        by it, so that u(x) has a gradient also where proposals are far from all data.  The paper's code has none.
     """
 
     def __init__(
         self,
         generator: nn.Module,
         *,
-        weight: float = 0.01,
-        control: float = 0.001,
-        sample_control: float = 0.0,
-        entropy: float = 0.0,
-        step_size: float = 0.003,
-        steps: int = 10,
-        momentum: float = 0.5,
-        noise: float | None = 0.0,
-        revise_latent: bool = False,
-        clip: tuple[float, float] | None = None,
-        scalar: bool = False,
-        noisy: bool = False,
-    ) -> None:
+        weight: float = 0.01, control: float = 0.001, sample_control: float = 0.0, entropy: float = 0.0,
+        step_size: float = 0.003, steps: int = 10, momentum: float = 0.5, noise: float | None = 0.0,
+        revise_latent: bool = False, clip: tuple[float, float] | None = None,
+        scalar: bool = False, noisy: bool = False, smoothing: float = 0.0,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.generator = generator
         self.weight, self.control, self.sample_control, self.entropy = weight, control, sample_control, entropy
         self.step_size, self.steps, self.momentum, self.noise = step_size, steps, momentum, noise
-        self.revise_latent, self.clip, self.scalar, self.noisy = revise_latent, clip, scalar, noisy
+        self.revise_latent, self.clip, self.scalar = revise_latent, clip, scalar
+        self.noisy, self.smoothing = noisy, smoothing
 
     def forward(self, potential: nn.Module, batch: Batch) -> Terms:
         """The terms above, without those of weight 0."""
         data = batch.x_unlabelled
+
+        def smoothed(x: Tensor) -> Categorical:
+            return potential(add_noise(x, self.smoothing) if self.smoothing else x)
+
         with nullcontext() if self.noisy else noiseless(potential):
             with holding_weights(potential):
-                chain, proposals = self._propose_and_revise(lambda x: self._u(potential(x)), len(data))
-            labels = potential(torch.cat([data, chain.x]))
+                chain, proposals = self._propose_and_revise(lambda x: self._u(smoothed(x)), len(data))
+            labels = smoothed(torch.cat([data, chain.x]))
         u_data, u_samples = self._u(labels).split(len(data))
         terms = likelihood_terms(u_data, u_samples, chain, self.weight, self.control, self.sample_control)
         terms.loss["generator"] = (chain.x - proposals).square().sum()
