@@ -67,7 +67,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
     potential
         Your own network in place of the built-in one: a module from inputs on unit scale, (B, D) or (B, C, H, W), to
         scores (B, K) or a `fewlabels.labels.Categorical`.  A submodule named ``head`` starts afresh between
-        pre-training and fine-tuning; without one the last layer is kept.  Copied, not changed.
+        pre-training and fine-tuning where the recipe's `head` is "new", as in `DENSE`.  Copied, not changed.
     generator
         Your own generator: a module with an integer attribute ``latent``, from latents (B, latent) to inputs.
     augmentation

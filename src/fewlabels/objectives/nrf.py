@@ -12,15 +12,14 @@ with E_{p_θ} taken over short chains that start at G_φ(h).  Minimised are
 ==================  ==================================================  ===================
 ``likelihood``      w (mean u(x_rev) - mean u(x_unl))                   θ
 ``control``         c mean u(x_unl)²                                    θ
-``sample_control``  c' mean u(x_rev)²                                   θ
+``sample_control``  c' mean u(x_rev)², not the paper's                  θ
 ``entropy``         e mean H(p(y | x_unl))                              θ
 ``generator``       Σ ‖x_rev - G(h)‖², over the batch                    φ
 ==================  ==================================================  ===================
 
-The likelihood fixes u only up to a constant; the control terms hold its level (`fewlabels.objectives.likelihood`); that
-of the samples is not the paper's.  The generator's term is a sum, as in the paper's code: ε inside the root of its
-RMSprop makes the scale matter.  The entropy term is a confidence penalty that the paper's MNIST and SVHN recipes add
-late in training; it is no part of log p(x).
+The likelihood fixes u only up to a constant; the control terms hold its level (`fewlabels.objectives.likelihood`).  The
+generator's term is a sum, as in the paper's code: ε inside the root of its RMSprop makes the scale matter.  The entropy
+term is a confidence penalty that the paper's MNIST and SVHN recipes add late in training; it is no part of log p(x).
 """
 
 from collections.abc import Callable
@@ -62,8 +61,7 @@ class InclusiveNRF(Objective):
     noisy
         u(x) of chain, samples and data has the potential's dropout and noise, drawn anew, as in the paper's code.
     smoothing
-        Standard deviation of Gaussian noise, drawn anew, on every x of which u(x) is asked: data and samples overlap
-        by it, so that u(x) has a gradient also where proposals are far from all data.  The paper's code has none.
+        Standard deviation of Gaussian noise, drawn anew, on every x of which u(x) is asked; the paper's code has none.
     """
 
     def __init__(
