@@ -97,6 +97,16 @@ def test_terms_beside_log_p_of_x_weigh_a_part_of_what_labels_do_and_after_it_as_
     assert added.parts[0].weight == labels.weight == 1.0
 
 
+@pytest.mark.parametrize(("labelled", "share"), [(6, 1.0), (12, 1.0), (16, 0.5), (24, 0.0)])
+def test_confidence_is_asked_of_as_many_inputs_as_have_no_label_up_to_as_many_as_have_one(labelled, share):
+    data, y = torch.randn(24, 5), torch.arange(24) % 3
+    potential = build_potential(None, PRESETS["dense"], data, 3)
+    players = build_players(None, PRESETS["dense"], potential, data, torch.arange(labelled), y[:labelled], 1.0)
+    *_, last = vector_stages("joint", players, Setting())
+    assert last.objective.parts[1].entropy == pytest.approx(share * PRESETS["dense"].recipe.joint[-1].entropy)
+    assert last.name == ("joint, confident" if share else "joint")
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_who_is_normalised_while_it_learns_and_that_no_field_is(method):
     """u(x) of one input would depend on the others of its batch."""

@@ -150,14 +150,17 @@ def _beside_labels(players: VectorPlayers, setting: Setting, terms: Sequence[str
 def joint(players: VectorPlayers, setting: Setting, terms: Sequence[str] = ()) -> list[Stage]:
     """Both at once; in later phases the net may be asked to be confident about unlabelled data, too.
 
-    Terms that are added weigh `ADDED` of what labels do.
+    It is asked of as many inputs as have no label, up to as many as have one: about the others labels say what there is
+    to be sure of.  Terms that are added weigh `ADDED` of what labels do.
     """
     recipe = players.recipe
+    unknown = min(1.0, len(players.data) / len(players.rows) - 1.0)
     added = [TERMS[name](players, setting.weight * recipe.label_weight * ADDED) for name in terms]
 
     def phase(phase: Phase) -> Stage:
-        field = players.field(recipe.field, setting, phase.entropy)
-        name = "joint, confident" if phase.entropy else "joint"
+        entropy = unknown * phase.entropy
+        field = players.field(recipe.field, setting, entropy)
+        name = "joint, confident" if entropy else "joint"
         labels = Supervised(recipe.label_weight, noise=recipe.joint_noise)
         return players.stage("+".join([name, *terms]), Sum(labels, field, *added), phase.plan)
 
