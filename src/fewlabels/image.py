@@ -50,8 +50,8 @@ class ConvNet(nn.Module):
 def cifar10_body() -> nn.Sequential:
     """The paper's for CIFAR-10: three blocks of three convolutions; 128 features."""
     return nn.Sequential(
-        *_convolution(3, 128), *_convolution(128, 128), *_convolution(128, 128), *_pooled(0.5),
-        *_convolution(128, 256), *_convolution(256, 256), *_convolution(256, 256), *_pooled(0.5),
+        *_convolution(3, 128), *_convolution(128, 128), *_pooled(_convolution(128, 128), 0.5),
+        *_convolution(128, 256), *_convolution(256, 256), *_pooled(_convolution(256, 256), 0.5),
         *_convolution(256, 512, padding=0), *_convolution(512, 256, 1), *_convolution(256, 128, 1),
     )  # fmt: skip
 
@@ -76,15 +76,10 @@ def small_body(channels: int, width: int = 32) -> nn.Sequential:
         Channels of the first layers.
     """
     return nn.Sequential(
-        *_convolution(channels, width), *_convolution(width, width), *_pooled(0.3),
-        *_convolution(width, 2 * width), *_convolution(2 * width, 2 * width), *_pooled(0.3),
+        *_convolution(channels, width), *_pooled(_convolution(width, width), 0.3),
+        *_convolution(width, 2 * width), *_pooled(_convolution(2 * width, 2 * width), 0.3),
         *_convolution(2 * width, 4 * width), *_convolution(4 * width, 4 * width, 1),
     )  # fmt: skip
-
-
-def _pooled(dropout: float) -> list[nn.Module]:
-    """Half the size, rounded up, with dropout."""
-    return [nn.MaxPool2d(2, ceil_mode=True), Dropout(dropout)]
 
 
 def _convolution(
@@ -93,6 +88,12 @@ def _convolution(
     """A weight-normalised convolution that keeps the size, unless told otherwise, and its leaky ReLU."""
     padding = kernel // 2 if padding is None else padding
     return [WeightNormConv(inputs, outputs, kernel, stride=stride, padding=padding), nn.LeakyReLU(0.2, inplace=True)]
+
+
+def _pooled(convolution: list[nn.Module], dropout: float) -> list[nn.Module]:
+    """A convolution to half the size, rounded up, with dropout; maxima first, which then are fewer to activate."""
+    layer, activation = convolution
+    return [layer, nn.MaxPool2d(2, ceil_mode=True), activation, Dropout(dropout)]
 
 
 class ConvGenerator(nn.Module):
