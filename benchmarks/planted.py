@@ -335,6 +335,7 @@ MUTANTS = [
            "entropy = phase.entropy", "test_vector_methods.py confidence"),
     Mutant("confidence beyond the recipe's", "vector_methods.py", "min(1.0, len(players.data) / len(players.rows) - 1.0)",
            "len(players.data) / len(players.rows) - 1.0", "test_vector_methods.py confidence"),
+    Mutant("wide as small", "vectors.py", "widening=2", "widening=1", "test_paper_networks.py wide"),
     Mutant("smoothing not the recipe's", "vector_methods.py", "smoothing=field.smoothing", "smoothing=0.0",
            "test_vector_methods.py every_number"),
     Mutant("weights computed at every revision", NRF, "with holding_weights(potential):", "with nullcontext():",

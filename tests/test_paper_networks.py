@@ -41,6 +41,18 @@ def test_sizes_are_the_papers(name):
     assert multiply_adds(generator, torch.zeros(2, generator.latent)) == generator_work
 
 
+@pytest.mark.parametrize(("channels", "first"), [(1, 16), (3, 32), (4, 32)])
+def test_wide_is_small_of_twice_the_channels(channels, first):
+    small, wide = (
+        [layer.v.shape[:2] for layer in PRESETS[name].potential((channels, 16, 16), 5).modules() if hasattr(layer, "v")]
+        for name in ("small", "wide")
+    )
+    inner = [(2 * outputs, 2 * inputs) for outputs, inputs in small]
+    assert small[0] == (first, channels) and small[-1] == (5, 4 * first)
+    assert wide == [(inner[0][0], channels), *inner[1:-1], (5, inner[-1][1])]
+    assert PRESETS["wide"].recipe == PRESETS["small"].recipe
+
+
 def normalised(layer):
     """W = g v / ‖v‖, of each unit."""
     return layer.g * layer.v / layer.v.flatten(1).norm(dim=1).view(-1, *[1] * (layer.v.dim() - 1))

@@ -74,9 +74,13 @@ def _paper_dense(shape: Sequence[int], labels: int) -> MLP:
     return MLP(math.prod(shape), labels, hidden=(1000, 500, 250, 250, 250))
 
 
-def _small(shape: Sequence[int], labels: int) -> ConvNet:
-    width = 16 if shape[0] == 1 else 32  # grey images have less to tell
+def _small(shape: Sequence[int], labels: int, widening: int = 1) -> ConvNet:
+    width = widening * (16 if shape[0] == 1 else 32)  # grey images have less to tell
     return ConvNet(small_body(shape[0], width), 4 * width, labels)
+
+
+def _wide(shape: Sequence[int], labels: int) -> ConvNet:
+    return _small(shape, labels, widening=2)
 
 
 def _svhn(shape: Sequence[int], labels: int) -> ConvNet:
@@ -111,11 +115,12 @@ def _drawn_as_the_papers(generator: Generator) -> Generator:
 PRESETS = {
     "dense": Preset(_dense, lambda low, high: MLPGenerator(20, low, high), DENSE, wide=False),
     "small": Preset(_small, _small_generator, SMALL, range=(-1.0, 1.0), shape=(None, None, None)),
+    "wide": Preset(_wide, _small_generator, SMALL, range=(-1.0, 1.0), shape=(None, None, None)),
     "mnist": Preset(_paper_dense, _paper_dense_generator, MNIST, range=(0.0, 1.0)),
     "svhn": Preset(_svhn, _paper_generator, SVHN, range=(-1.0, 1.0), shape=(3, 32, 32)),
     "cifar10": Preset(_cifar10, _paper_generator, CIFAR10, range=(-1.0, 1.0), shape=(3, 32, 32)),
 }
-"""Two for a laptop, and the paper's for its three data sets."""
+"""Three for a laptop, and the paper's for its three data sets."""
 
 
 def preset_for(name: str, shape: Sequence[int]) -> Preset:
