@@ -17,7 +17,7 @@ from fewlabels.objectives.latents import latents
 from fewlabels.objectives.nrf import InclusiveNRF
 from fewlabels.objectives.persistent_cd import PersistentCD
 from fewlabels.optimizers import heads
-from fewlabels.recipes import CIFAR10, DENSE, MNIST, SMALL, SVHN, Recipe
+from fewlabels.recipes import CIFAR10, DENSE, MNIST, SMALL, SVHN, WIDE, Recipe
 from fewlabels.stage import Stage
 from fewlabels.tabular import MLP, MLPGenerator
 from fewlabels.vector_methods import VectorPlayers
@@ -115,7 +115,7 @@ def _drawn_as_the_papers(generator: Generator) -> Generator:
 PRESETS = {
     "dense": Preset(_dense, lambda low, high: MLPGenerator(20, low, high), DENSE, wide=False),
     "small": Preset(_small, _small_generator, SMALL, range=(-1.0, 1.0), shape=(None, None, None)),
-    "wide": Preset(_wide, _small_generator, SMALL, range=(-1.0, 1.0), shape=(None, None, None)),
+    "wide": Preset(_wide, _small_generator, WIDE, range=(-1.0, 1.0), shape=(None, None, None)),
     "mnist": Preset(_paper_dense, _paper_dense_generator, MNIST, range=(0.0, 1.0)),
     "svhn": Preset(_svhn, _paper_generator, SVHN, range=(-1.0, 1.0), shape=(3, 32, 32)),
     "cifar10": Preset(_cifar10, _paper_generator, CIFAR10, range=(-1.0, 1.0), shape=(3, 32, 32)),
