@@ -46,7 +46,7 @@ def test_table_2_is_that_of_stored_runs_row_by_row():
     runs = [run for run in read_runs(ROOT / "results" / "table2-bench.jsonl") if run.split == "test"]
     stored = [
         row
-        for dataset in ("mnist", "mnist_dense", "cifar10")
+        for dataset in ("mnist", "mnist_dense", "mnist_wide", "cifar10")
         for row in table2_rows([run for run in runs if run.dataset == dataset], dataset)
         if row[1]
     ]
