@@ -62,7 +62,7 @@ def test_every_method_learns_tables(method):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"preset": "large"}, "preset to be one of auto, dense, small, mnist"),
+        ({"preset": "large"}, "preset to be one of auto, dense, small, wide, mnist"),
         ({"preset": "small"}, "Expected images for preset 'small'"),
         ({"preset": "cifar10"}, "images of 3 channels and 32 x 32 pixels"),
         ({"accelerator": "abacus"}, "accelerator to be one of auto, cpu"),
