@@ -76,9 +76,8 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         Gaussian noise.
     preset
         The network, its generator and the recipe that trains them.  "auto": "small", which is convolutional, for
-        images of 16 pixels a side or more, and "dense" for all else.  "wide" is "small" of twice the channels: fewer
-        errors, for about twice the time where products in bfloat16 are fast, and more elsewhere.  "mnist", "svhn" and
-        "cifar10" are the paper's for these data sets, with pixels mapped to their range; hours to days without a GPU.
+        images of 16 pixels a side or more, and "dense" for all else.  "wide" is "small" of twice the channels, in
+        twice the time or more.  "mnist", "svhn" and "cifar10" are the paper's; hours to days without a GPU.
     recipe
         All that is numeric in training, a `fewlabels.recipes.Recipe`; None: the preset's.  To change one number,
         ``DENSE._replace(label_weight=1.0)``.
@@ -212,7 +211,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
                 right = trained.potential(data[held_out]).log_conditional(torch.from_numpy(codes[held_out])).exp()
                 return 1 - right.numpy()
 
-        small = not preset.wide and self.potential is None
+        small = not preset.heavy and self.potential is None
         with progress_bar(self.verbose) as report, one_thread(small):
             (self.setting_, self.choice_), trained = choose_and_train(
                 settings, rows, folds, train, judge, state.folder, report

@@ -158,9 +158,9 @@ def joint(players: VectorPlayers, setting: Setting, terms: Sequence[str] = ()) -
     added = [TERMS[name](players, setting.weight * recipe.label_weight * ADDED) for name in terms]
 
     def phase(phase: Phase) -> Stage:
-        entropy = unknown * phase.entropy
-        field = players.field(recipe.field, setting, entropy)
-        name = "joint, confident" if entropy else "joint"
+        confidence = unknown * phase.entropy
+        field = players.field(recipe.field, setting, confidence)
+        name = "joint, confident" if confidence else "joint"
         labels = Supervised(recipe.label_weight, noise=recipe.joint_noise)
         return players.stage("+".join([name, *terms]), Sum(labels, field, *added), phase.plan)
 

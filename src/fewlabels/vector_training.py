@@ -70,7 +70,7 @@ class VectorTraining:
         self.data, self.labels, self.method, self.effort = data, labels, method, effort
         self.preset, self.potential, self.generator, self.augmentation = preset, potential, generator, augmentation
         self.device, self.seed = device_of(accelerator), seed
-        suits = preset.wide and potential is None  # of our networks the heads, and so u(x), stay in float32
+        suits = preset.heavy and potential is None  # of our networks the heads, and so u(x), stay in float32
         self.bfloat16 = precision == "bfloat16" or (precision == "auto" and suits and fast_bfloat16(self.device))
         self._there, self._y = data.to(self.device), y.to(self.device)
 

@@ -46,8 +46,8 @@ class Preset(NamedTuple):
         All that is numeric in training.
     range
         Where the pixels' range is mapped to; None: inputs are put on unit scale by their statistics.
-    wide
-        Whether products in bfloat16 pay.
+    heavy
+        Whether it is large enough for products in bfloat16, and several threads, to pay.
     shape
         Of the inputs for which it is made, where None is any size; None: of all.
     """
@@ -56,7 +56,7 @@ class Preset(NamedTuple):
     generator: Callable[[Tensor, Tensor], nn.Module]
     recipe: Recipe
     range: tuple[float, float] | None = None
-    wide: bool = True
+    heavy: bool = True
     shape: tuple[int | None, ...] | None = None
 
     def fits(self, shape: Sequence[int]) -> bool:
@@ -113,7 +113,7 @@ def _drawn_as_the_papers(generator: Generator) -> Generator:
 
 
 PRESETS = {
-    "dense": Preset(_dense, lambda low, high: MLPGenerator(20, low, high), DENSE, wide=False),
+    "dense": Preset(_dense, lambda low, high: MLPGenerator(20, low, high), DENSE, heavy=False),
     "small": Preset(_small, _small_generator, SMALL, range=(-1.0, 1.0), shape=(None, None, None)),
     "wide": Preset(_wide, _small_generator, WIDE, range=(-1.0, 1.0), shape=(None, None, None)),
     "mnist": Preset(_paper_dense, _paper_dense_generator, MNIST, range=(0.0, 1.0)),
