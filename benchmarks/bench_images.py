@@ -114,7 +114,7 @@ def race_steps(preset: str, fast: bool, peak: float) -> list[dict[str, Any]]:
                 "preset": preset,
                 "stage": stage.name,
                 "milliseconds": milliseconds,
-                "images/s": 1000 * PRESETS[preset].recipe.batch / milliseconds,
+                "images/s": 1000 * PRESETS[preset].recipe.labelled / milliseconds,
                 "of peak": operations(potential, stage.objective, batches) / milliseconds / 1e6 / peak,
             }
         )
@@ -124,16 +124,15 @@ def race_steps(preset: str, fast: bool, peak: float) -> list[dict[str, Any]]:
 def operations(potential: nn.Module, objective: Any, batches: Batches) -> float:
     """Of a step's convolutions and products: a pass backwards costs twice one forwards, but for the chain's once.
 
-    With F and G of a pass forwards through potential and generator: 3 F for labels; in a joint step 2 F for each
+    With L, F and G of a pass forwards of labels, of data, and through the generator: 3 L; in a joint step 2 F for each
     revision, 6 F for data and samples, and 3 G.
     """
-    images = len(batches[0].y)
-    forwards = count(potential, batches[0].x)
+    labels = 3 * count(potential, batches[0].x)
     if not isinstance(objective, Sum):
-        return 3 * forwards
-    field = objective.parts[1]
-    generator = count(field.generator, torch.rand(images, field.generator.latent))
-    return (3 + 2 * field.steps + 6) * forwards + 3 * generator
+        return labels
+    field, data = objective.parts[1], batches[0].x_unlabelled
+    generator = count(field.generator, torch.rand(len(data), field.generator.latent))
+    return labels + (2 * field.steps + 6) * count(potential, data) + 3 * generator
 
 
 def count(network: nn.Module, x: Tensor) -> float:
@@ -149,8 +148,8 @@ def stage_of(preset: str, method: str) -> tuple[nn.Module, Any, Batches]:
     data = torch.rand(1000, *CASES[preset][0])
     potential = build_potential(None, one, data, 10)
     players = build_players(None, one, potential, data, torch.arange(100), torch.arange(100) % 10, 1.0)
-    size = one.recipe.batch
-    batches = Batches(data[:100], torch.arange(100) % 10, data, labelled=size, unlabelled=size, seed=0)
+    labelled, unlabelled = one.recipe.labelled, one.recipe.unlabelled
+    batches = Batches(data[:100], torch.arange(100) % 10, data, labelled=labelled, unlabelled=unlabelled, seed=0)
     return potential, vector_stages(method, players, Setting())[-1], batches
 
 
@@ -176,7 +175,7 @@ def plain_joint() -> Callable[[], None]:
 
     def step() -> None:
         batch = batches[0]
-        proposed = generator(torch.rand(recipe.batch, generator.latent))
+        proposed = generator(torch.rand(recipe.unlabelled, generator.latent))
         with noiseless(network):
             revised = plain_chain(network, proposed, recipe.field.step_size, recipe.field.steps)
         labelled, data, samples = (plain_scores(network, x) for x in (batch.x, batch.x_unlabelled, revised))

@@ -112,7 +112,8 @@ def test_a_network_of_ones_own_in_float32_unless_told_otherwise(own, expected, m
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
-        (DENSE._replace(batch=1), "a recipe whose batch is 2 or more, got 1"),
+        (DENSE._replace(labelled=0), "a recipe of 1 labelled and 2 unlabelled inputs a step or more, got 0 and 50"),
+        (DENSE._replace(unlabelled=1), "a recipe of 1 labelled and 2 unlabelled inputs a step or more, got 50 and 1"),
         (DENSE._replace(head="keep"), "a recipe whose head is one of new, scalar, kept, got 'keep'"),
     ],
 )
@@ -124,7 +125,7 @@ def test_recipes_that_mean_nothing(recipe, message):
 @pytest.mark.parametrize("method", ["supervised", "pretrain", "joint"])
 @pytest.mark.parametrize(("preset", "shape"), [("mnist", (28, 28)), ("svhn", (32, 32, 3)), ("cifar10", (32, 32, 3))])
 def test_the_papers_presets_train(preset, shape, method, monkeypatch):
-    few = PRESETS[preset].recipe._replace(batch=2)
+    few = PRESETS[preset].recipe._replace(labelled=2, unlabelled=2)
     monkeypatch.setitem(PRESETS, preset, PRESETS[preset]._replace(recipe=few))
     before = {}
 

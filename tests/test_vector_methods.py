@@ -184,7 +184,8 @@ def test_joint_training_by_the_papers_presets_is_as_published(name):
     potential = preset.potential(shape, 2)
     players = build_players(None, preset, potential, data, rows, rows, 1.0)
     plan = vector_stages("joint", players, Setting())
-    assert preset.recipe.batch == 100 and all(stage.average == 0.0 for stage in plan)
+    assert preset.recipe.labelled == preset.recipe.unlabelled == 100
+    assert all(stage.average == 0.0 for stage in plan)
     steps = [round(passes * published["passes"]) for passes, *_ in published["joint"]]
     assert [stage.steps for stage in plan] == steps
     for stage, (_, rate, generator_rate, entropy) in zip(plan, published["joint"], strict=True):

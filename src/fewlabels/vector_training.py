@@ -80,14 +80,16 @@ class VectorTraining:
         """The potential trained on the labels of some rows, with a share of the full number of steps."""
         with seeded(self.seed, run):
             potential = build_potential(self.potential, self.preset, self.data, self.labels).to(self.device)
-            x, y, size = self._there[rows], self._y[rows], self.preset.recipe.batch
+            x, y, recipe = self._there[rows], self._y[rows], self.preset.recipe
             players = build_players(
                 self.generator, self.preset, potential, self._there, torch.from_numpy(rows), y, share * self.effort,
                 self.augmentation,
             )  # fmt: skip
             stages = vector_stages(self.method, players, setting)
             seed = self.seed + run
-            batches = Batches(x, y, self._there, labelled=size, unlabelled=size, seed=seed)
+            batches = Batches(
+                x, y, self._there, labelled=recipe.labelled, unlabelled=recipe.unlabelled, seed=seed
+            )
             history = fit(
                 potential, stages, batches, seed=seed, bfloat16=self.bfloat16, checkpoint=checkpoint, report=report
             )
