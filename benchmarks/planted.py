@@ -335,6 +335,8 @@ MUTANTS = [
            "confidence = phase.entropy", "test_vector_methods.py confidence"),
     Mutant("confidence beyond the recipe's", "vector_methods.py", "min(1.0, len(players.data) / len(players.rows) - 1.0)",
            "len(players.data) / len(players.rows) - 1.0", "test_vector_methods.py confidence"),
+    Mutant("as many labelled inputs a step as unlabelled ones", "vector_training.py", "labelled=recipe.labelled",
+           "labelled=recipe.unlabelled", "test_classifier.py as_many_inputs"),
     Mutant("wide as small", "vectors.py", "widening=2", "widening=1", "test_paper_networks.py wide"),
     Mutant("smoothing not the recipe's", "vector_methods.py", "smoothing=field.smoothing", "smoothing=0.0",
            "test_vector_methods.py every_number"),

@@ -122,6 +122,19 @@ def test_recipes_that_mean_nothing(recipe, message):
         SemiSupervisedClassifier(recipe=recipe).fit(*blobs()[:2])
 
 
+def test_a_step_sees_as_many_inputs_of_either_kind_as_the_recipe_says(monkeypatch):
+    seen = []
+
+    def spied(potential, stages, batches, **options):
+        seen.extend([len(batches[0].x), len(batches[0].y), len(batches[0].x_unlabelled)])
+        return fit(potential, stages, batches, **options)
+
+    monkeypatch.setattr("fewlabels.vector_training.fit", spied)
+    recipe = DENSE._replace(labelled=3, unlabelled=7)
+    SemiSupervisedClassifier("joint", recipe=recipe, weight=1.0, step_size=1.0, effort=0.01).fit(*blobs()[:2])
+    assert seen == [3, 3, 7]
+
+
 @pytest.mark.parametrize("method", ["supervised", "pretrain", "joint"])
 @pytest.mark.parametrize(("preset", "shape"), [("mnist", (28, 28)), ("svhn", (32, 32, 3)), ("cifar10", (32, 32, 3))])
 def test_the_papers_presets_train(preset, shape, method, monkeypatch):
