@@ -87,9 +87,7 @@ class VectorTraining:
             )  # fmt: skip
             stages = vector_stages(self.method, players, setting)
             seed = self.seed + run
-            batches = Batches(
-                x, y, self._there, labelled=recipe.labelled, unlabelled=recipe.unlabelled, seed=seed
-            )
+            batches = Batches(x, y, self._there, labelled=recipe.labelled, unlabelled=recipe.unlabelled, seed=seed)
             history = fit(
                 potential, stages, batches, seed=seed, bfloat16=self.bfloat16, checkpoint=checkpoint, report=report
             )
