@@ -76,8 +76,8 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         Gaussian noise.
     preset
         The network, its generator and the recipe that trains them.  "auto": "small", which is convolutional, for
-        images of 16 pixels a side or more, and "dense" for all else.  "wide" is "small" of twice the channels, in
-        twice the time or more.  "mnist", "svhn" and "cifar10" are the paper's; hours to days without a GPU.
+        images of 16 pixels a side or more, and "dense" for all else.  "wide" is "small" of twice the channels
+        for a hundred labels or so.  "mnist", "svhn" and "cifar10" are the paper's; hours to days without a GPU.
     recipe
         All that is numeric in training, a `fewlabels.recipes.Recipe`; None: the preset's.  To change one number,
         ``DENSE._replace(label_weight=1.0)``.
