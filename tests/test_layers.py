@@ -14,6 +14,7 @@ from fewlabels.layers import (
     holding_weights,
     initialise_from_data,
 )
+from fewlabels.objective import frozen
 from fewlabels.rmsprop import RMSprop
 from fewlabels.samplers import sghmc
 from fewlabels.tabular import MLP, MLPGenerator
@@ -53,21 +54,51 @@ def test_a_chain_with_held_weights_is_the_chain_to_the_bit(network, bfloat16):
     assert torch.equal(held, plain)
 
 
-def test_held_weights_are_computed_once_without_gradient_and_forgotten_afterwards(monkeypatch):
+def test_held_weights_are_computed_once_and_forgotten_afterwards(monkeypatch):
     layer, calls, plain = WeightNormLinear(4, 3), [], torch._weight_norm
     monkeypatch.setattr(torch, "_weight_norm", lambda *of: calls.append(of) or plain(*of))
     with pytest.raises(KeyError), holding_weights(nn.Sequential(layer)):
         assert layer.weight is layer.weight
         assert len(calls) == 1
-        assert not layer.weight.requires_grad
         raise KeyError
     with torch.no_grad():
         layer.v.neg_()
     torch.testing.assert_close(layer.weight, nn.functional.normalize(layer.v, dim=1))
-    assert layer.weight.requires_grad
-    with holding_weights(layer), torch.autocast("cpu", torch.bfloat16):
-        assert layer.weight.dtype == torch.bfloat16  # rounded once, not at every use
-        torch.testing.assert_close(layer.weight.float(), nn.functional.normalize(layer.v, dim=1), rtol=0.01, atol=0)
+    with holding_weights(layer):
+        with torch.autocast("cpu", torch.bfloat16):
+            assert layer.weight.dtype == torch.bfloat16  # rounded once, not at every use
+            torch.testing.assert_close(layer.weight.float(), nn.functional.normalize(layer.v, dim=1), rtol=0.01, atol=0)
+        assert layer.weight.dtype == torch.float32  # as its use wants it
+
+
+def test_held_weights_have_the_gradient_of_all_their_uses_even_if_the_first_has_none():
+    layer, x = WeightNormLinear(4, 3), torch.randn(5, 4)
+    (layer(x).square().sum() + layer(x[:2]).sum()).backward()
+    plain = layer.v.grad
+    layer.v.grad = None
+    with holding_weights(layer):
+        with torch.no_grad():
+            assert not layer(x).requires_grad
+        (layer(x).square().sum() + layer(x[:2]).sum()).backward()
+    torch.testing.assert_close(layer.v.grad, plain)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_held_weights_that_are_frozen_for_a_use_learn_from_the_others_alone(first):
+    layer, x = WeightNormLinear(4, 3), torch.randn(5, 4)
+    layer(x).square().sum().backward()
+    plain = layer.v.grad
+    layer.v.grad = None
+
+    def disturb():
+        with frozen(layer):
+            return layer(x.requires_grad_()).sum()
+
+    with holding_weights(layer):
+        loss = disturb() if first else torch.tensor(0.0)
+        loss = loss + layer(x).square().sum()
+        (loss + disturb()).backward()
+    torch.testing.assert_close(layer.v.grad, plain)
 
 
 def test_units_that_are_constant_on_the_data_keep_their_scale():

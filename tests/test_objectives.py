@@ -34,7 +34,6 @@ from fewlabels.sequence.potential import TaggingPotential
 from fewlabels.sequence.presets import TINY
 from fewlabels.sequence.sentences import Padded, Sentences
 from fewlabels.sequence.vocabulary import Vocabulary
-from fewlabels.tabular import MLP
 from fewlabels.train import total, train
 from networks import Generator, Net
 
@@ -498,20 +497,3 @@ def test_supervised_noise_falls_on_the_inputs():
 def test_objectives_say_that_forward_is_theirs_to_write():
     with pytest.raises(NotImplementedError):
         Objective()(Net(), vectors())
-
-
-@pytest.mark.parametrize("make", [
-    lambda steps: InclusiveNRF(Generator(), steps=steps),
-    lambda steps: PersistentCD(torch.randn(20, 3), steps=steps),
-], ids=["nrf", "persistent_cd"])  # fmt: skip
-def test_a_chain_of_any_length_computes_weights_once(make, monkeypatch):
-    calls, plain = [], torch._weight_norm
-    monkeypatch.setattr(torch, "_weight_norm", lambda *of: calls.append(of) or plain(*of))
-    potential, batch = MLP(3, 2, hidden=(4,)), vectors()
-
-    def count(steps):
-        calls.clear()
-        make(steps)(potential, batch)
-        return len(calls)
-
-    assert count(1) == count(7) == 2 * 2  # for two layers, in the chain and behind it

@@ -12,11 +12,12 @@ from fewlabels.errors import DivergenceError, InputError
 from fewlabels.fit import fit
 from fewlabels.labels import Categorical
 from fewlabels.objective import Objective, Sum, Terms
+from fewlabels.objectives.nrf import InclusiveNRF
 from fewlabels.objectives.persistent_cd import PersistentCD
 from fewlabels.objectives.supervised import Supervised
 from fewlabels.optimizers import adam, cosine, groups, hold, rmsprop
 from fewlabels.stage import Stage, halvings
-from fewlabels.tabular import MLP
+from fewlabels.tabular import MLP, MLPGenerator
 from fewlabels.vectors import Scores
 
 
@@ -406,6 +407,20 @@ def test_bfloat16_rounds_the_products_and_neither_weights_nor_losses():
     assert not torch.equal(exact, rough)
     assert losses[0] == pytest.approx(rough_losses[0], rel=0.02)
     assert losses[-1] < 0.2 * losses[0] and rough_losses[-1] < 0.2 * losses[0]
+
+
+@pytest.mark.parametrize("make", [
+    lambda steps: InclusiveNRF(MLPGenerator(2, -torch.ones(3), torch.ones(3)), steps=steps),
+    lambda steps: PersistentCD(torch.randn(20, 3), steps=steps),
+], ids=["nrf", "persistent_cd"])  # fmt: skip
+@pytest.mark.parametrize("steps", [1, 7])
+def test_a_step_computes_each_weight_once_however_long_its_chain(make, steps, monkeypatch):
+    calls, plain = [], torch._weight_norm
+    monkeypatch.setattr(torch, "_weight_norm", lambda *of: calls.append(of[0]) or plain(*of))
+    potential, batches = MLP(3, 2, hidden=(4,)), problem()[2]
+    fit(potential, [Stage("joint", Sum(Supervised(), make(steps)), 5, adam(0.01))], batches)
+    own = [sum(v is layer.v for v in calls) for layer in (*potential.body, potential.head)]
+    assert own == [5, 5]
 
 
 @pytest.mark.parametrize(("n", "size"), [(10, 3), (10, 10), (4, 9), (1, 1)])

@@ -1,5 +1,7 @@
 """Every method for tables and images through the one training loop: vectors and images, few rows, resumption."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 
@@ -83,6 +85,18 @@ def test_a_run_that_is_killed_resumes_to_the_identical_weights(method, tmp_path,
     potential, plan, batches = stages(method)
     fit(potential, plan, batches, checkpoint=checkpoint)
     assert torch.equal(weights(potential), weights(whole))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_weights_held_through_a_step_learn_as_weights_computed_at_every_use(method, monkeypatch):
+    def trained():
+        potential, plan, batches = stages(method, effort=0.002)
+        fit(potential, plan, batches)
+        return weights(potential)
+
+    held = trained()
+    monkeypatch.setattr("fewlabels.train.holding_weights", lambda potential: nullcontext())
+    torch.testing.assert_close(held, trained(), atol=1e-4, rtol=1e-3)
 
 
 def test_terms_beside_log_p_of_x_weigh_a_part_of_what_labels_do_and_after_it_as_much():

@@ -36,7 +36,6 @@ class _WeightNorm(nn.Module):
     """What weight-normalised layers share: v, g and b, and their initialisation from data; units lie along an axis."""
 
     g: Tensor
-    _held: Tensor | None
 
     def __init__(self, shape: tuple[int, ...], train_scale: bool, spread: float, axis: int = 0) -> None:
         super().__init__()
@@ -49,7 +48,8 @@ class _WeightNorm(nn.Module):
         else:
             self.register_buffer("g", scale)
         self.spread = spread
-        self.holding, self._held = False, None
+        self.holding = False
+        self._held: dict[tuple[torch.dtype, bool], Tensor] = {}
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -61,12 +61,15 @@ class _WeightNorm(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """W = g v / ‖v‖; while it is held, without gradient and in the precision of the autocast at its first use."""
+        """W = g v / ‖v‖; while it is held, one tensor for all uses in a precision, and one where v and g are frozen."""
         if not self.holding:
             return self._normalised()
-        if self._held is None:
-            self._held = _as_autocast(self._normalised().detach())
-        return self._held
+        precision = _precision(self.v)
+        use = precision, self.v.requires_grad or self.g.requires_grad
+        if use not in self._held:
+            with torch.enable_grad():  # the first use may be without gradient, another with it
+                self._held[use] = self._normalised().to(precision)
+        return self._held[use]
 
     def _normalised(self) -> Tensor:
         """W from v and g, by the kernel that torch.nn.utils.parametrizations.weight_norm calls."""
@@ -87,17 +90,17 @@ class _WeightNorm(nn.Module):
         self.g.copy_(scale.view_as(self.g))
 
 
-def _as_autocast(weight: Tensor) -> Tensor:
-    """A weight as autocast, if there is one, would have it at every use."""
+def _precision(weight: Tensor) -> torch.dtype:
+    """In what autocast, if there is one, would have a weight at every use."""
     device = weight.device.type
-    return weight.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else weight
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
 
 
 @contextmanager
 def holding_weights(network: nn.Module) -> Iterator[None]:
-    """Meanwhile each weight-normalised layer of a network computes its weight once, and without gradient.
+    """Meanwhile each weight-normalised layer of a network computes its weight once, and keeps its gradient.
 
-    For chains: their steps follow one another while the parameters stand still, and need no gradient but that of x.
+    For a step of training: labels, data and samples, and all revisions of the latter, meet the same parameters.
 
     Examples
     --------
@@ -113,7 +116,7 @@ def holding_weights(network: nn.Module) -> Iterator[None]:
         yield
     finally:
         for layer in layers:
-            layer.holding, layer._held = False, None
+            layer.holding, layer._held = False, {}
 
 
 class WeightNormLinear(_WeightNorm):

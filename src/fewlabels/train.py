@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from fewlabels.batches import Batches
+from fewlabels.layers import holding_weights
 from fewlabels.objective import Objective, Terms
 
 __all__ = ["mix", "seed_global", "total", "train"]
@@ -55,7 +56,7 @@ def train(
     device = optimizer.param_groups[0]["params"][0].device.type
     for step in range(start, steps):
         seed_global(mix(*seed, step))
-        with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
+        with holding_weights(potential), torch.autocast(device, torch.bfloat16, enabled=bfloat16):
             terms = objective(potential, batches[step])
         optimizer.zero_grad()
         total(terms).backward()

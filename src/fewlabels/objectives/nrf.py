@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from fewlabels.augmentation import add_noise
 from fewlabels.labels import Categorical
-from fewlabels.layers import holding_weights, in_float32
+from fewlabels.layers import in_float32
 from fewlabels.objective import Batch, Objective, Terms, noiseless
 from fewlabels.objectives.latents import latents
 from fewlabels.objectives.likelihood import likelihood_terms
@@ -88,8 +88,7 @@ class InclusiveNRF(Objective):
             return potential(add_noise(x, self.smoothing) if self.smoothing else x)
 
         with nullcontext() if self.noisy else noiseless(potential):
-            with holding_weights(potential):
-                chain, proposals = self._propose_and_revise(lambda x: self._u(smoothed(x)), len(data))
+            chain, proposals = self._propose_and_revise(lambda x: self._u(smoothed(x)), len(data))
             labels = smoothed(torch.cat([data, chain.x]))
         u_data, u_samples = self._u(labels).split(len(data))
         terms = likelihood_terms(u_data, u_samples, chain, self.weight, self.control, self.sample_control)

@@ -14,7 +14,6 @@ Grathwohl et al., 2020).  The terms are
 import torch
 from torch import Tensor, nn
 
-from fewlabels.layers import holding_weights
 from fewlabels.objective import Batch, Objective, Terms, noiseless
 from fewlabels.objectives.likelihood import likelihood_terms
 from fewlabels.samplers import sghmc
@@ -79,11 +78,10 @@ class PersistentCD(Objective):
         restarts = torch.rand(len(slot), device=device) < self.restart
         x = torch.where(restarts.view(-1, *[1] * (fresh.dim() - 1)), fresh, self.buffer[slot])
         with noiseless(potential):
-            with holding_weights(potential):
-                chain = sghmc(
-                    lambda x: potential(x).log_partition, x,
-                    step_size=self.step_size, steps=self.steps, momentum=self.momentum, noise=self.noise,
-                )  # fmt: skip
+            chain = sghmc(
+                lambda x: potential(x).log_partition, x,
+                step_size=self.step_size, steps=self.steps, momentum=self.momentum, noise=self.noise,
+            )  # fmt: skip
             u_data, u_samples = potential(torch.cat([data, chain.x])).log_partition.split(len(data))
         self._drawn = slot, chain.x
         return likelihood_terms(u_data, u_samples, chain, self.weight, self.control, self.sample_control)
