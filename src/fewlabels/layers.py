@@ -49,7 +49,7 @@ class _WeightNorm(nn.Module):
             self.register_buffer("g", scale)
         self.spread = spread
         self.holding = False
-        self._held: dict[tuple[torch.dtype, bool], Tensor] = {}
+        self._held: dict[tuple[bool, bool], Tensor] = {}
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -61,14 +61,14 @@ class _WeightNorm(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """W = g v / ‖v‖; while it is held, one tensor for all uses in a precision, and one where v and g are frozen."""
+        """W = g v / ‖v‖; while it is held, one tensor for all uses (by autocast its own, and where v is frozen)."""
         if not self.holding:
             return self._normalised()
-        precision = _precision(self.v)
-        use = precision, self.v.requires_grad or self.g.requires_grad
+        v = self.v
+        use = torch.is_autocast_enabled(v.device.type), v.requires_grad
         if use not in self._held:
             with torch.enable_grad():  # the first use may be without gradient, another with it
-                self._held[use] = self._normalised().to(precision)
+                self._held[use] = _as_autocast(self._normalised())
         return self._held[use]
 
     def _normalised(self) -> Tensor:
@@ -90,10 +90,10 @@ class _WeightNorm(nn.Module):
         self.g.copy_(scale.view_as(self.g))
 
 
-def _precision(weight: Tensor) -> torch.dtype:
-    """In what autocast, if there is one, would have a weight at every use."""
+def _as_autocast(weight: Tensor) -> Tensor:
+    """A weight as autocast, if there is one, would have it at every use."""
     device = weight.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+    return weight.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else weight
 
 
 @contextmanager

@@ -100,7 +100,7 @@ def sghmc(
     start = x = x.detach()
     velocity = torch.zeros_like(x)
     for _ in range(steps):
-        velocity = _kicked(momentum * velocity, _gradient(u, x), step_size, scale, generator)
+        _kick(velocity, _gradient(u, x), momentum, step_size, scale, generator)
         x = x + velocity
     return Chain(x, (x - start).abs().mean())
 
@@ -155,13 +155,13 @@ def revise(
         start = x = generate(h)
     velocity_x, velocity_h = torch.zeros_like(x), torch.zeros_like(h)
     for _ in range(steps):
-        velocity_x = _kicked(momentum * velocity_x, _gradient(u, x), step_size, scale_x, generator)
+        _kick(velocity_x, _gradient(u, x), momentum, step_size, scale_x, generator)
         x = x + velocity_x
 
         def log_q(h: Tensor, x: Tensor = x) -> Tensor:
             return -(x - generate(h)).flatten(1).square().sum(1) / (2 * sigma**2) - h.square().sum(1) / 2
 
-        velocity_h = _kicked(momentum * velocity_h, _gradient(log_q, h), latent_step_size, scale_h, generator)
+        _kick(velocity_h, _gradient(log_q, h), momentum, latent_step_size, scale_h, generator)
         h = h + velocity_h
     return Chain(x, (x - start).abs().mean()), h
 
@@ -173,12 +173,12 @@ def _gradient(u: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         return torch.autograd.grad(u(x).sum(), x)[0]
 
 
-def _kicked(
-    velocity: Tensor, gradient: Tensor, step_size: float, noise: float, generator: torch.Generator | None
-) -> Tensor:
-    """A velocity with ε times the gradient, and noise of a standard deviation, added in place."""
-    velocity.add_(gradient, alpha=step_size)
+def _kick(
+    velocity: Tensor, gradient: Tensor, momentum: float, step_size: float, noise: float,
+    generator: torch.Generator | None,
+) -> None:  # fmt: skip
+    """Momentum times a velocity, ε times a gradient, and noise of a standard deviation, in the velocity's place."""
+    velocity.mul_(momentum).add_(gradient, alpha=step_size)
     if noise:
         z = torch.randn(velocity.shape, dtype=velocity.dtype, device=velocity.device, generator=generator)
         velocity.add_(z, alpha=noise)
-    return velocity
