@@ -57,7 +57,10 @@ class Objective(nn.Module):
     """Base class of the methods' mathematics.  Subclasses are final and define `forward`."""
 
     def forward(self, potential: nn.Module, batch: Batch) -> Terms:
-        """Loss terms of a batch, of which gradients reach the potential and the objective's own players."""
+        """Loss terms of a batch, of which gradients reach the potential and the objective's own players.
+
+        It changes no parameter of the potential, whose weights are held for a step; see `fewlabels.layers`.
+        """
         raise NotImplementedError
 
     def update(self, potential: nn.Module) -> None:
