@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.datasets import make_blobs
+from sklearn.datasets import load_iris, make_blobs
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -25,6 +25,7 @@ from fewlabels.labels import Categorical
 from fewlabels.machine import processes
 from fewlabels.methods import Setting
 from fewlabels.recipes import DENSE
+from fewlabels.stage import halvings
 from fewlabels.tabular import MLP
 from fewlabels.vector_methods import NAMES, vector_stages
 from fewlabels.vectors import PRESETS, build_players, build_potential, empty_potential, preset_for
@@ -281,6 +282,22 @@ def test_none_stands_for_unlabelled_too():
     a = SemiSupervisedClassifier("supervised", **QUICK).fit(X, y)
     b = SemiSupervisedClassifier("supervised", **QUICK).fit(X, [None if v == -1 else int(v) for v in y])
     np.testing.assert_array_equal(a.predict_proba(X), b.predict_proba(X))
+
+
+def test_joint_training_on_few_features_runs_away_unless_revisions_are_cut():
+    X, y = load_iris(return_X_y=True)
+    rows = np.random.default_rng(0).permutation(len(X))[:90]
+    y = np.where(np.arange(90) % 5 == 0, y[rows], -1)
+    uncut = DENSE._replace(field=DENSE.field._replace(cuts=None))
+    times = [
+        halvings(
+            SemiSupervisedClassifier(weight=1.0, step_size=1.0, effort=0.2, recipe=recipe, random_state=0)
+            .fit(X[rows], y)
+            .history_
+        )
+        for recipe in (None, uncut)
+    ]
+    assert times[0] == 0 < times[1]
 
 
 def test_weight_zero_is_supervised_to_the_bit_and_unlabelled_rows_change_joint_training():

@@ -355,6 +355,21 @@ def test_where_the_latent_is_revised_too_the_generator_regresses_from_the_new_on
     torch.testing.assert_close(terms.loss["generator"], (generator(h) - moved).square().sum())
 
 
+def test_where_revisions_are_cut_data_are_compared_with_and_proposals_drawn_to_what_is_left():
+    """On u = -x²/2 a step of 3 leads from x to -2x, which is lower, and a quarter of the way to x/4."""
+    generator, potential = Generator(), Line(0.0)
+    generator.net = nn.Linear(4, 1)
+    data = torch.zeros(20, 1)
+    torch.manual_seed(3)
+    x0 = generator(torch.rand(20, 4)).detach()
+    for cuts, left in ((None, -2.0), (0, 1.0), (1, 0.25)):
+        torch.manual_seed(3)
+        objective = InclusiveNRF(generator, step_size=3.0, steps=1, momentum=0.0, noise=0.0, cuts=cuts)
+        terms = objective(potential, Batch(None, torch.zeros(0), data))
+        torch.testing.assert_close(terms.info["u_samples"] - terms.info["u_data"], -(left * x0).square().mean() / 2)
+        torch.testing.assert_close(terms.loss["generator"], ((left - 1) * x0).square().sum())
+
+
 def test_clip_confines_the_revised_samples():
     objective = InclusiveNRF(Generator(), step_size=100.0, clip=(-1.0, 1.0))
     assert objective(Net(), vectors()).info["largest"] <= 1.0

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fewlabels.samplers import langevin, revise, sghmc
+from fewlabels.samplers import Chain, backtracked, langevin, revise, sghmc
 
 MEAN = torch.tensor([1.0, -2.0])
 COVARIANCE = torch.tensor([[1.0, 0.6], [0.6, 0.8]])
@@ -122,3 +122,39 @@ def test_revision_of_x_and_h_evaluates_the_generator_at_every_new_h():
     )  # fmt: skip
     assert chain.x.item() == pytest.approx(x, rel=1e-5)
     assert h_revised.item() == pytest.approx(h, rel=1e-5)
+
+
+def peak(x):
+    return -(x**2).sum(1)
+
+
+@pytest.mark.parametrize(
+    ("end", "cuts", "expected"),
+    [
+        (-0.75, 2, -0.75),  # rose
+        (-1.0, 2, -1.0),  # neither rose nor fell
+        (-3.0, 2, 0.0),  # fell; a quarter of the way is uphill
+        (-3.0, 0, 1.0),
+        (-31.0, 1, 1.0),  # a quarter of the way, -7, is still lower, and there are no more cuts
+        (-31.0, 2, -1.0),
+        (-127.0, 2, 1.0),
+        (float("nan"), 2, 1.0),
+    ],
+)
+def test_a_chain_that_overshot_is_cut_to_quarters_until_it_rises_by_hand(end, cuts, expected):
+    start, chain = torch.ones(2, 1), Chain(torch.tensor([[end], [0.5]]), torch.tensor(0.0))
+    cut = backtracked(peak, start, chain, cuts)
+    assert cut.x.tolist() == [[expected], [0.5]]  # the row beside it is left alone
+    assert cut.displacement.item() == pytest.approx((abs(expected - 1) + 0.5) / 2)
+
+
+@pytest.mark.parametrize("cuts", [0, 1, 3])
+def test_no_image_ends_lower_than_it_began_and_none_that_rose_is_moved(cuts):
+    u = lambda x: x.flatten(1).sin().sum(1)  # noqa: E731
+    start = torch.randn(200, 1, 3, 2)
+    chain = sghmc(u, start, step_size=8.0, steps=2, noise=0.0)
+    cut = backtracked(u, start, chain, cuts)
+    fell = u(chain.x) < u(start)
+    assert 20 < fell.sum() < 180
+    assert (u(cut.x) >= u(start)).all()
+    assert torch.equal(cut.x[~fell], chain.x[~fell])

@@ -223,7 +223,8 @@ def test_joint_training_by_the_papers_presets_is_as_published(name):
 def test_every_number_of_a_recipe_reaches_its_objective():
     """Numbers that are all different, so that none can stand for another."""
     recipe = PRESETS["dense"].recipe._replace(
-        prior=Field(2.0, 0.03, 0.05, 7, 0.011, smoothing=0.73), field=Field(3.0, 0.013, 0.017, 11, 0.019, noisy=True),
+        prior=Field(2.0, 0.03, 0.05, 7, 0.011, smoothing=0.73, cuts=3),
+        field=Field(3.0, 0.013, 0.017, 11, 0.019, noisy=True, cuts=4),
         label_weight=23.0, chains=Field(5.0, 0.029, 0.031, 13, 0.037), chain_noise=0.041, noise=0.43, joint_noise=0.47,
         radius=0.053, consistency=59.0, view=0.61, far_view=0.67, corruption=0.71,
     )  # fmt: skip
@@ -239,12 +240,12 @@ def test_every_number_of_a_recipe_reaches_its_objective():
 
     (prior,), (fine_tuned,) = parts("pretrain")  # whose weight is no setting's
     assert (prior.weight, prior.control, prior.sample_control) == (2.0, 0.03, 0.011)
-    assert (prior.step_size, prior.steps, prior.noisy, prior.smoothing) == (0.025, 7, False, 0.73)
+    assert (prior.step_size, prior.steps, prior.noisy, prior.smoothing, prior.cuts) == (0.025, 7, False, 0.73, 3)
     assert fine_tuned.noise == 0.43
     (labels, field), (_, later) = parts("joint")
     assert (labels.weight, labels.noise) == (23.0, 0.47)
     assert (field.weight, field.control, field.sample_control) == (6.0, 0.026, 0.038)
-    assert (field.step_size, field.steps, field.noisy, field.smoothing) == (0.0085, 11, True, 0.0)
+    assert (field.step_size, field.steps, field.noisy, field.smoothing, field.cuts) == (0.0085, 11, True, 0.0, 4)
     assert [field.entropy, later.entropy] == [2.0 * phase.entropy for phase in recipe.joint] and later.entropy > 0
     ((_, chains),) = parts("persistent_cd")
     assert (chains.weight, chains.control, chains.sample_control) == (10.0, 0.058, 0.074)

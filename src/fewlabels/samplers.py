@@ -21,7 +21,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Chain", "langevin", "revise", "sghmc"]
+__all__ = ["Chain", "backtracked", "langevin", "revise", "sghmc"]
 
 
 class Chain(NamedTuple):
@@ -164,6 +164,40 @@ def revise(
         _kick(velocity_h, _gradient(log_q, h), momentum, latent_step_size, scale_h, generator)
         h = h + velocity_h
     return Chain(x, (x - start).abs().mean()), h
+
+
+def backtracked(u: Callable[[Tensor], Tensor], start: Tensor, chain: Chain, cuts: int) -> Chain:
+    """Cut short, row by row, what ended lower in u than it began: the backtracking of a line search, for ascents.
+
+    Steps too long for the curvature of u overshoot, and u falls.  A field that learns from such ends pushes u down
+    where it has fallen already, whence it curves more and chains overshoot by more: training diverges.
+
+    Parameters
+    ----------
+    u
+        Maps x of shape (B, ...) to u(x) of shape (B,); without noise of its own.
+    start, chain
+        Where a chain without injected noise began, (B, ...), and where it ended.
+    cuts
+        How often the way is cut to a quarter, at most; where u(x) is then still below u(start), x is the start.
+
+    Examples
+    --------
+    >>> start = torch.tensor([[1.0]])
+    >>> chain = sghmc(lambda x: -(x**2).sum(1), start, step_size=2.0, steps=1, noise=0.0)  # from 1 to -3
+    >>> backtracked(lambda x: -(x**2).sum(1), start, chain, cuts=1).x
+    tensor([[0.]])
+    """
+    x = chain.x
+    with torch.no_grad():
+        least = u(start)
+        for cut in range(cuts + 1):
+            fell = ~(u(x) >= least)  # what is not a number fell, too
+            if not fell.any():
+                break
+            nearer = start.lerp(x, 0.25) if cut < cuts else start
+            x = torch.where(fell.view(-1, *[1] * (x.dim() - 1)), nearer, x)
+    return Chain(x, (x - start).abs().mean())
 
 
 def _gradient(u: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

@@ -93,7 +93,7 @@ class VectorPlayers(NamedTuple):
             self.generator, weight=field.weight * setting.weight, control=field.control * setting.weight,
             sample_control=field.sample_control * setting.weight, entropy=entropy * setting.weight,
             step_size=field.step_size * setting.step_size, steps=field.steps, scalar=scalar, noisy=field.noisy,
-            smoothing=field.smoothing,
+            smoothing=field.smoothing, cuts=field.cuts,
         )  # fmt: skip
 
     def view(self, deviation: float) -> Callable[[Tensor], Tensor]:

@@ -43,7 +43,7 @@ SUMS = (
 
 FIELD = DENSE.field
 VARIANTS: dict[str, dict[str, Any]] = {
-    "joint: noise in u": {"recipe": DENSE._replace(field=FIELD._replace(noisy=True))},
+    "joint: noise in u": {"recipe": DENSE._replace(field=FIELD._replace(noisy=True, cuts=None))},
     "joint: chains of 5 short steps": {"recipe": DENSE._replace(field=FIELD._replace(steps=5, step_size=0.085))},
     "joint: u held on the data": {"recipe": DENSE._replace(field=FIELD._replace(control=0.05))},
     "joint: u held on both sides": {

@@ -35,7 +35,7 @@ from fewlabels.layers import in_float32
 from fewlabels.objective import Batch, Objective, Terms, noiseless
 from fewlabels.objectives.latents import latents
 from fewlabels.objectives.likelihood import likelihood_terms
-from fewlabels.samplers import Chain, revise, sghmc
+from fewlabels.samplers import Chain, backtracked, revise, sghmc
 
 __all__ = ["InclusiveNRF"]
 
@@ -52,6 +52,10 @@ class InclusiveNRF(Objective):
         one to fear: too large and the classifier suffers silently.
     step_size, steps, momentum, noise
         The chain's, by default of that recipe; see `fewlabels.samplers.sghmc`.
+    cuts
+        How often a revision that lowered u(x) is cut to a quarter before it is undone
+        (`fewlabels.samplers.backtracked`); None: it stands, as in the paper's code.  For chains without noise, on a
+        potential without noise.
     revise_latent
         Revise h, drawn from N(0, I), together with x (`fewlabels.samplers.revise`); otherwise h is uniform on [0, 1).
     clip
@@ -70,14 +74,14 @@ class InclusiveNRF(Objective):
         *,
         weight: float = 0.01, control: float = 0.001, sample_control: float = 0.0, entropy: float = 0.0,
         step_size: float = 0.003, steps: int = 10, momentum: float = 0.5, noise: float | None = 0.0,
-        revise_latent: bool = False, clip: tuple[float, float] | None = None,
+        cuts: int | None = None, revise_latent: bool = False, clip: tuple[float, float] | None = None,
         scalar: bool = False, noisy: bool = False, smoothing: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.generator = generator
         self.weight, self.control, self.sample_control, self.entropy = weight, control, sample_control, entropy
         self.step_size, self.steps, self.momentum, self.noise = step_size, steps, momentum, noise
-        self.revise_latent, self.clip, self.scalar = revise_latent, clip, scalar
+        self.cuts, self.revise_latent, self.clip, self.scalar = cuts, revise_latent, clip, scalar
         self.noisy, self.smoothing = noisy, smoothing
 
     def forward(self, potential: nn.Module, batch: Batch) -> Terms:
@@ -116,4 +120,6 @@ class InclusiveNRF(Objective):
         else:
             proposals = generate(h)
             chain = sghmc(u, proposals, **chain_of)
+        if self.cuts is not None:
+            chain = backtracked(u, proposals.detach(), chain, self.cuts)
         return (chain if self.clip is None else chain._replace(x=chain.x.clamp(*self.clip))), proposals
