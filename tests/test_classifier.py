@@ -458,7 +458,7 @@ def test_samples_lie_where_the_data_lie():
 
 
 def test_an_interrupted_fit_resumes_to_the_identical_model(tmp_path):
-    X, y, _ = blobs()
+    X, y, _ = blobs(30)
     whole = SemiSupervisedClassifier(**QUICK).fit(X, y)
 
     class Interrupted(SemiSupervisedClassifier):

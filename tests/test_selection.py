@@ -36,10 +36,33 @@ def judge_by(wrong):
 @pytest.mark.parametrize("best", [0, 1, 2])
 def test_the_least_probability_on_wrong_labels_wins(best):
     wrong = [0.5, 0.5, 0.5]
-    wrong[best] = 0.25
+    wrong[best] = 0.125
     choice = choose(SETTINGS, judge_by(wrong), FOLDS)
     assert choice.setting == SETTINGS[best]
-    assert "25.0 %" in choice.reason
+    assert ("12.5 %" in choice.reason) and "ahead" not in choice.reason
+
+
+@pytest.mark.parametrize(
+    ("wrong", "winner"),
+    [
+        ([0.5, 0.26, 0.4], 0),  # of four labels 0.96 more
+        ([0.5, 0.4, 0.24], 2),  # 1.04 more
+        ([0.5, 0.24, 0.23], 2),  # it is the first, not the second, of which it has to be ahead
+    ],
+)
+def test_less_than_a_whole_label_is_chance(wrong, winner):
+    choice = choose(SETTINGS, judge_by(wrong), FOLDS)
+    assert choice.setting == SETTINGS[winner]
+    assert ("none of them ahead by a whole label" in choice.reason) == (winner == 0)
+
+
+def test_a_whole_label_is_a_smaller_share_of_more_labels():
+    folds = [(np.arange(20), np.arange(20, 40)), (np.arange(20, 40), np.arange(20))]
+    assert choose(SETTINGS, judge_by([0.5, 0.47, 0.5]), folds).setting == SETTINGS[1]
+
+
+def test_where_supervised_training_is_no_candidate_the_first_is_the_one_to_beat():
+    assert choose(SETTINGS[1:], judge_by([0.5, 0.5, 0.3]), FOLDS).setting == SETTINGS[1]
 
 
 def test_a_tie_goes_to_supervised_training():

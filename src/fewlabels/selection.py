@@ -4,11 +4,12 @@ The usual failure of joint training is a weight on log p(x) that is too large, a
 the supervised model among them, is trained on a part of the labels (and all unlabelled data) and judged on the rest, in
 turns.  The candidate that gives the least probability to wrong labels,
 
-.. math:: \frac{1}{n} Σ_{(x, y)} \bigl(1 - p(y | x)\bigr),
+.. math:: Σ_{(x, y)} \bigl(1 - p(y | x)\bigr),
 
-is trained again on all labels; equal ones are ranked by the order of the candidates, supervised first.  That is the
-error rate of a classifier that draws from p(y | x): it varies less than the count of errors, which a handful of labels
-makes coarse, and unlike in the log loss no single label decides.
+is trained again on all labels, if it is a whole label ahead of the first, which is supervised training; if it is not,
+the first is, for on a handful of labels less than that is chance.  The sum is the number of errors of a classifier that
+draws from p(y | x): it varies less than the count of errors, which few labels make coarse, and unlike in the log loss
+no single label decides.  Equal candidates are ranked by their order.
 
 A candidate that diverges for good on one part of the labels counts as wrong everywhere.
 
@@ -31,6 +32,9 @@ __all__ = ["Choice", "Judge", "candidates", "choose", "describe"]
 
 SHORTER = 0.4
 """Training runs of the selection, relative to a full one."""
+
+LEAD = 1.0
+"""Labels more that the chosen one has to be right about than the first candidate."""
 
 Judge = Callable[[Setting, np.ndarray, np.ndarray, int], np.ndarray]
 """(setting, training rows, held-out rows, fold) -> 1 - p(y | x) of the held-out labels, one or several a row."""
@@ -70,7 +74,7 @@ def choose(
     folds: Sequence[tuple[np.ndarray, np.ndarray]],
     store: Path | None = None,
 ) -> Choice:
-    """Judge every setting on every fold and take the best.
+    """Judge every setting on every fold and take the best, or the first where none is ahead of it by `LEAD` labels.
 
     Parameters
     ----------
@@ -84,7 +88,7 @@ def choose(
         A JSON file in which finished verdicts are kept, so that an interrupted selection resumes; or None.
     """
     verdicts = _stored(store)
-    scores = []
+    scores, judged = [], 0
     for setting in settings:
         losses = []
         for fold, (train, held_out) in enumerate(folds):
@@ -96,8 +100,10 @@ def choose(
             losses.append(verdicts[key])
         diverged = any(loss is None for loss in losses)
         scores.append(1.0 if diverged else float(np.concatenate(losses).mean()))
+        judged = max(judged, sum(len(loss or ()) for loss in losses))
     best = min(range(len(settings)), key=lambda i: (scores[i], i))
-    return Choice(settings[best], _reason(settings, scores, best, len(folds)))
+    ahead = judged * (scores[0] - scores[best]) > LEAD
+    return Choice(settings[best if ahead else 0], _reason(settings, scores, best if ahead else 0, len(folds)))
 
 
 def _stored(store: Path | None) -> dict[str, list[float] | None]:
@@ -126,9 +132,11 @@ def _reason(settings: Sequence[Setting], scores: Sequence[float], best: int, fol
         return f"{100 * scores[i]:.1f} %"
 
     others = [f"{percent(i)} {describe(settings[i])}" for i in range(len(settings)) if i != best]
+    narrow = min(scores) < scores[best]
     return (
         f"chose {describe(settings[best])}: {percent(best)} of probability on wrong labels, against "
-        f"{', '.join(others)} ({folds}-fold cross-validation on the labels)"
+        f"{', '.join(others)}{', none of them ahead by a whole label' if narrow else ''}"
+        f" ({folds}-fold cross-validation on the labels)"
     )
 
 
