@@ -6,8 +6,13 @@ turns.  The candidate that gives the least probability to wrong labels,
 
 .. math:: Σ_{(x, y)} \bigl(1 - p(y | x)\bigr),
 
-is trained again on all labels, if it is a whole label ahead of the first, which is supervised training; if it is not,
-the first is, for on a handful of labels less than that is chance.  The sum is the number of errors of a classifier that
+is trained again on all labels, if it is ahead of the first, supervised training, by more than chance: with d the
+difference of the two on each label, if
+
+.. math:: Σ d > \sqrt{¼ + Σ d²},
+
+the standard deviation of Σ d were every d as likely to be -d, and half a label, without which a handful of labels that
+agree would seem certain.  If it is not, the first is trained.  The sum is the number of errors of a classifier that
 draws from p(y | x): it varies less than the count of errors, which few labels make coarse, and unlike in the log loss
 no single label decides.  Equal candidates are ranked by their order.
 
@@ -33,8 +38,8 @@ __all__ = ["Choice", "Judge", "candidates", "choose", "describe"]
 SHORTER = 0.4
 """Training runs of the selection, relative to a full one."""
 
-LEAD = 1.0
-"""Labels more that the chosen one has to be right about than the first candidate."""
+LEAD = 0.5
+"""Labels that the lead over the first candidate has to exceed however sure it seems."""
 
 Judge = Callable[[Setting, np.ndarray, np.ndarray, int], np.ndarray]
 """(setting, training rows, held-out rows, fold) -> 1 - p(y | x) of the held-out labels, one or several a row."""
@@ -74,7 +79,7 @@ def choose(
     folds: Sequence[tuple[np.ndarray, np.ndarray]],
     store: Path | None = None,
 ) -> Choice:
-    """Judge every setting on every fold and take the best, or the first where none is ahead of it by `LEAD` labels.
+    """Judge every setting on every fold and take the best, or the first where the best is ahead of it by chance.
 
     Parameters
     ----------
@@ -88,7 +93,7 @@ def choose(
         A JSON file in which finished verdicts are kept, so that an interrupted selection resumes; or None.
     """
     verdicts = _stored(store)
-    scores, judged = [], 0
+    judged: list[np.ndarray | None] = []
     for setting in settings:
         losses = []
         for fold, (train, held_out) in enumerate(folds):
@@ -98,12 +103,20 @@ def choose(
                 if store is not None:
                     write_atomically(store, json.dumps(verdicts).encode())
             losses.append(verdicts[key])
-        diverged = any(loss is None for loss in losses)
-        scores.append(1.0 if diverged else float(np.concatenate(losses).mean()))
-        judged = max(judged, sum(len(loss or ()) for loss in losses))
+        judged.append(None if any(loss is None for loss in losses) else np.concatenate(losses))
+    scores = [1.0 if losses is None else float(losses.mean()) for losses in judged]
     best = min(range(len(settings)), key=lambda i: (scores[i], i))
-    ahead = judged * (scores[0] - scores[best]) > LEAD
-    return Choice(settings[best if ahead else 0], _reason(settings, scores, best if ahead else 0, len(folds)))
+    if _by_chance(judged[0], judged[best]):
+        best = 0
+    return Choice(settings[best], _reason(settings, scores, best, len(folds)))
+
+
+def _by_chance(first: np.ndarray | None, best: np.ndarray | None) -> bool:
+    """Whether the lead of what gives less probability to wrong labels over the first is no more than chance."""
+    if first is None or best is None:
+        return False  # what diverged is behind, by whatever
+    lead = first - best
+    return bool(lead.sum() <= np.hypot(LEAD, np.linalg.norm(lead)))
 
 
 def _stored(store: Path | None) -> dict[str, list[float] | None]:
@@ -135,7 +148,7 @@ def _reason(settings: Sequence[Setting], scores: Sequence[float], best: int, fol
     narrow = min(scores) < scores[best]
     return (
         f"chose {describe(settings[best])}: {percent(best)} of probability on wrong labels, against "
-        f"{', '.join(others)}{', none of them ahead by a whole label' if narrow else ''}"
+        f"{', '.join(others)}{', none of them ahead by more than chance' if narrow else ''}"
         f" ({folds}-fold cross-validation on the labels)"
     )
 
