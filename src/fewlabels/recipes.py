@@ -136,7 +136,7 @@ DENSE = Recipe(
     corruption=0.9,
 )
 """For tables and small images read as vectors: found on digits, on draws of the labels that no figure is quoted for.
-There no revision ever lowers u(x); of a few features, steps of that length overshoot unless they are cut."""
+There hardly a revision lowers u(x); of a few features, steps of that length overshoot unless they are cut."""
 
 SMALL = Recipe(
     labelled=25,
