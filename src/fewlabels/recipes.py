@@ -128,7 +128,7 @@ DENSE = Recipe(
     ),
     persistent=Plan(1500, adam(1e-3), cosine),
     rival=Plan(1600, rmsprop(1e-3), drop(0.5), average=0.99),
-    prior=Field(1.0, 0.05, 0.085, 5, cuts=2),
+    prior=Field(1.0, 0.05, 0.085, 5),
     field=Field(1.0, 0.0, 0.42, 1, cuts=2),
     label_weight=10.0,
     noise=0.8,
