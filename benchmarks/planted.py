@@ -345,7 +345,7 @@ MUTANTS = [
     Mutant("smoothing not the recipe's", "vector_methods.py", "smoothing=field.smoothing", "smoothing=0.0",
            "test_vector_methods.py every_number"),
     Mutant("cuts not the recipe's", "vector_methods.py", "cuts=field.cuts", "cuts=None", "test_vector_methods.py every_number"),
-    Mutant("revisions that fell are left", NRF, "if self.cuts is not None:", "if self.cuts:", f"{OBJECTIVES} cut"),
+    Mutant("revisions that fell are left", NRF, "if self.cuts is None else", "if not self.cuts else", f"{OBJECTIVES} cut"),
     Mutant("revisions that rose are cut", "samplers.py", "torch.where(fell.view(", "torch.where(fell.any().view(",
            "test_samplers.py overshot"),
     Mutant("revisions that fell are cut but never undone", "samplers.py", "if cut < cuts else start", "if True else start",

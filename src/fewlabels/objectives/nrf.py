@@ -50,14 +50,10 @@ class InclusiveNRF(Objective):
     weight, control, sample_control, entropy
         w, c, c' and e of the terms above, by default of the paper's CIFAR-10 recipe.  The likelihood's weight is the
         one to fear: too large and the classifier suffers silently.
-    step_size, steps, momentum, noise
-        The chain's, by default of that recipe; see `fewlabels.samplers.sghmc`.
-    cuts
-        How often a revision that lowered u(x) is cut to a quarter before it is undone
-        (`fewlabels.samplers.backtracked`); None: it stands, as in the paper's code.  For chains without noise, on a
-        potential without noise.
+    step_size, steps, momentum, noise, cuts
+        The chain's, by default of that recipe; see `sghmc` and `backtracked` (None: no cuts) in `fewlabels.samplers`.
     revise_latent
-        Revise h, drawn from N(0, I), together with x (`fewlabels.samplers.revise`); otherwise h is uniform on [0, 1).
+        Revise h, drawn from N(0, I), together with x (`fewlabels.samplers.revise`), uncut; otherwise h is uniform on [0, 1).
     clip
         Bounds (low, high) to which the revised x is confined, or None.  Wanted where noise is injected.
     scalar
@@ -120,6 +116,5 @@ class InclusiveNRF(Objective):
         else:
             proposals = generate(h)
             chain = sghmc(u, proposals, **chain_of)
-        if self.cuts is not None:
-            chain = backtracked(u, proposals.detach(), chain, self.cuts)
+            chain = chain if self.cuts is None else backtracked(u, proposals.detach(), chain, self.cuts)
         return (chain if self.clip is None else chain._replace(x=chain.x.clamp(*self.clip))), proposals
