@@ -53,7 +53,7 @@ class InclusiveNRF(Objective):
     step_size, steps, momentum, noise, cuts
         The chain's, by default of that recipe; see `sghmc` and `backtracked` (None: no cuts) in `fewlabels.samplers`.
     revise_latent
-        Revise h, drawn from N(0, I), together with x (`fewlabels.samplers.revise`), uncut; otherwise h is uniform on [0, 1).
+        Revise h, drawn from N(0, I), with x (`fewlabels.samplers.revise`), uncut; otherwise h is uniform on [0, 1).
     clip
         Bounds (low, high) to which the revised x is confined, or None.  Wanted where noise is injected.
     scalar
