@@ -87,8 +87,9 @@ def test_where_supervised_training_is_no_candidate_the_first_is_the_one_to_beat(
     assert choose(SETTINGS[1:], judge_by([0.5, 0.5, 0.36]), FOLDS).setting == SETTINGS[1]
 
 
-def test_a_tie_goes_to_supervised_training():
+def test_a_tie_goes_to_supervised_training_or_else_to_the_earlier_candidate():
     assert choose(SETTINGS, judge_by([0.3] * 3), FOLDS).setting == SUPERVISED
+    assert choose(SETTINGS, judge_by([0.5, 0.1, 0.1]), FOLDS).setting == SETTINGS[1]
 
 
 def test_a_candidate_that_diverges_is_never_chosen():
