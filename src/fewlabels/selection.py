@@ -105,7 +105,7 @@ def choose(
             losses.append(verdicts[key])
         judged.append(None if any(loss is None for loss in losses) else np.concatenate(losses))
     scores = [1.0 if losses is None else float(losses.mean()) for losses in judged]
-    best = int(np.argmin(scores))
+    best = min(range(len(scores)), key=scores.__getitem__)
     if _by_chance(judged[0], judged[best]):
         best = 0
     return Choice(settings[best], _reason(settings, scores, best, len(folds)))
